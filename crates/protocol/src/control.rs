@@ -1,0 +1,87 @@
+//! How workers and gateways find each other: notifications on the control exchange.
+//!
+//! A worker announces its tools when it starts, when they change and when asked; between
+//! that it sends only a digest, and a goodbye when it leaves.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::Category;
+
+/// Method of an [`Announcement`].
+pub const ANNOUNCE: &str = "opendiscovery/announce";
+/// Method of a [`Digest`].
+pub const DIGEST: &str = "opendiscovery/digest";
+/// Method with which an [`Instance`] leaves.
+pub const GOODBYE: &str = "opendiscovery/goodbye";
+/// Method with which a gateway asks for announcements; no parameters.
+pub const DISCOVER: &str = "opendiscovery/discover";
+
+/// Which worker process speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Instance {
+    /// Unique per process start.
+    pub instance: String,
+    /// What it provides.
+    pub category: Category,
+}
+
+/// Everything a gateway needs to know of a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Who speaks.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// Semantic version of the worker.
+    pub version: String,
+    /// Site it speaks for.
+    pub site: String,
+    /// Calls it runs at once.
+    pub capacity: u32,
+    /// See [`digest_of`].
+    pub digest: String,
+    /// Tool descriptors as the worker wrote them.
+    pub tools: Vec<Box<RawValue>>,
+}
+
+/// Sent every few seconds in place of the whole announcement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Who speaks.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// The digest of its last announcement.
+    pub digest: String,
+}
+
+/// A cancel on `{prefix}.cancel.{category}`, as parameters of `notifications/cancelled`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancel {
+    /// The call's correlation id.
+    pub request_id: String,
+    /// For the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// SHA-256 in hexadecimal over a worker's version and descriptors, in their order.
+#[must_use]
+pub fn digest_of(version: &str, tools: &[Box<RawValue>]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(version.as_bytes());
+    for tool in tools {
+        hash.update([0]);
+        hash.update(tool.get().as_bytes());
+    }
+    hash.finalize()
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

@@ -1,0 +1,48 @@
+//! Header and property values of an AMQP message that carries MCP.
+//!
+//! Headers mirror the body so that routing need not parse it; the body stays the source
+//! of truth, and a consumer rejects a message whose mirrors differ.
+
+/// `content-type` of every body.
+pub const CONTENT_TYPE: &str = "application/json";
+
+/// Protocol revision of the body (string).
+pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+/// JSON-RPC method (string).
+pub const METHOD: &str = "mcp-method";
+/// Tool, prompt or resource the request is about (string).
+pub const NAME: &str = "mcp-name";
+/// Absolute deadline in milliseconds since the Unix epoch (64-bit integer).
+pub const DEADLINE: &str = "mcp-deadline";
+/// Position of a reply in its stream, from 0 (64-bit integer).
+pub const SEQ: &str = "mcp-seq";
+/// True on the last message of a reply stream (boolean).
+pub const FINAL: &str = "mcp-final";
+/// Exchange on which `reply-to` is a routing key; absent for the default exchange (string).
+pub const REPLY_EXCHANGE: &str = "mcp-reply-exchange";
+/// Instance that sent a `started` message (string).
+pub const INSTANCE: &str = "mcp-instance";
+/// W3C Trace Context, a mirror of the `_meta` key (string).
+pub const TRACEPARENT: &str = "traceparent";
+/// W3C Trace Context, a mirror of the `_meta` key (string).
+pub const TRACESTATE: &str = "tracestate";
+/// W3C Baggage, a mirror of the `_meta` key (string).
+pub const BAGGAGE: &str = "baggage";
+/// Set by quorum queues: how often the message was handed out before (64-bit integer).
+pub const DELIVERY_COUNT: &str = "x-delivery-count";
+
+/// Values of the `type` property.
+pub mod kind {
+    /// A JSON-RPC request.
+    pub const REQUEST: &str = "request";
+    /// A JSON-RPC notification.
+    pub const NOTIFICATION: &str = "notification";
+    /// The named instance is about to run a call that must not run twice.
+    pub const STARTED: &str = "started";
+    /// A JSON-RPC result.
+    pub const RESPONSE: &str = "response";
+    /// A JSON-RPC error.
+    pub const ERROR: &str = "error";
+    /// A dead letter.
+    pub const DEAD_LETTER: &str = "dead-letter";
+}

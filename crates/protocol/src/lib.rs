@@ -1,0 +1,34 @@
+//! What goes over the wire, as plain data.
+//!
+//! Every other crate speaks in these terms: the borrowed JSON-RPC [`Envelope`], the
+//! constants of the Model Context Protocol in [`mcp`], [`ToolDescriptor`] and
+//! [`ToolError`], the names on the broker ([`Names`]), message headers ([`headers`]) and
+//! the notifications with which workers and gateways find each other ([`control`]).
+//!
+//! It is *not* a place for I/O: no runtime, no sockets, no clock, no randomness.
+//!
+//! Way in: a front reads bytes with [`Envelope::parse`]; a worker answers with the
+//! functions of [`response`]. To add an error code, add a variant to [`ErrorCode`] and
+//! its page under `src/errors/`; the build fails while the page is missing.
+
+mod category;
+pub mod control;
+mod envelope;
+mod error;
+mod error_code;
+pub mod headers;
+pub mod json;
+pub mod mcp;
+mod names;
+pub mod response;
+mod tool;
+mod tool_error;
+
+pub use category::Category;
+pub use control::{Announcement, Digest, Instance};
+pub use envelope::{Envelope, Kind, Meta, RequestParams};
+pub use error::Error;
+pub use error_code::ErrorCode;
+pub use names::{Names, Prefix};
+pub use tool::{Annotations, ToolDescriptor, canonical_tool_name};
+pub use tool_error::ToolError;

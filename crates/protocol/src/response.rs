@@ -1,0 +1,122 @@
+//! Writing JSON-RPC messages.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::ToolError;
+
+/// A JSON-RPC error, before it is bound to a request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RpcError {
+    /// See [`crate::mcp::code`].
+    pub code: i64,
+    /// What happened, why, and how to fix it.
+    pub message: String,
+    /// For programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+}
+
+impl RpcError {
+    /// An error without data.
+    #[must_use]
+    pub fn new(code: i64, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    /// Adds data.
+    #[must_use]
+    pub fn data(mut self, data: Value) -> Self {
+        self.data = Some(data);
+        self
+    }
+}
+
+impl From<&crate::Error> for RpcError {
+    fn from(error: &crate::Error) -> Self {
+        let message = match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Self::new(error.json_rpc_code(), message)
+    }
+}
+
+/// The bytes of a good answer.
+///
+/// # Panics
+/// Never: the parts are already JSON.
+#[must_use]
+pub fn result(id: &RawValue, result: &RawValue) -> Vec<u8> {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{},"result":{}}}"#,
+        id.get(),
+        result.get()
+    )
+    .into_bytes()
+}
+
+/// The bytes of a bad answer; `None` stands for an identifier that could not be read.
+#[must_use]
+pub fn error(id: Option<&RawValue>, error: &RpcError) -> Vec<u8> {
+    let id = id.map_or("null", RawValue::get);
+    let error = json!(error);
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).into_bytes()
+}
+
+/// The bytes of a notification.
+///
+/// # Errors
+/// When the parameters cannot be written as JSON.
+pub fn notification(method: &str, params: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Notification<'a, P> {
+        jsonrpc: &'static str,
+        method: &'a str,
+        params: &'a P,
+    }
+    serde_json::to_vec(&Notification {
+        jsonrpc: "2.0",
+        method,
+        params,
+    })
+}
+
+/// The result of `tools/call` in the shape of revision 2026-07-28.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallToolResult {
+    result_type: &'static str,
+    content: Vec<Value>,
+    structured_content: Value,
+    is_error: bool,
+}
+
+impl CallToolResult {
+    /// A tool's output: an object, with a text for people and models.
+    #[must_use]
+    pub fn ok(text: &str, structured_content: Value) -> Self {
+        Self::new(text, structured_content, false)
+    }
+
+    /// A tool's failure.
+    #[must_use]
+    pub fn error(error: &ToolError) -> Self {
+        Self::new(&error.to_string(), json!({ "error": error }), true)
+    }
+
+    fn new(text: &str, structured_content: Value, is_error: bool) -> Self {
+        let content = vec![json!({ "type": "text", "text": text })];
+        Self {
+            result_type: "complete",
+            content,
+            structured_content,
+            is_error,
+        }
+    }
+}
