@@ -1,0 +1,22 @@
+//! The test harness: real things to test against, started and stopped by the tests themselves.
+//!
+//! * [`rabbitmq`]: a `RabbitMQ` node of one's own, or the one that all tests share, with a virtual
+//!   host per test.
+//! * [`queues`]: what a node holds, read back for assertions.
+//! * [`process`]: a program as a child, with its lines, signals and exit code.
+//! * [`certificates`]: an authority with valid and faulty certificates.
+//! * [`ports`] and [`wait`]: free ports and conditions with a deadline.
+//!
+//! It is *not* part of the product: other crates name it under `[dev-dependencies]` only.
+//! It knows nothing of our own crates either, so it can be used by all of them.
+//! Everything that is started here ends with the test process, even when that process is killed.
+//!
+//! To add a target, write a module that starts it, waits until it answers and stops it on drop.
+
+pub mod certificates;
+mod command;
+pub mod ports;
+pub mod process;
+pub mod queues;
+pub mod rabbitmq;
+pub mod wait;

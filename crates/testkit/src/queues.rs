@@ -1,0 +1,1 @@
+//! What a broker holds, read back for assertions.

@@ -1,0 +1,4 @@
+//! The harness tested on itself.
+
+mod process;
+mod rabbitmq;

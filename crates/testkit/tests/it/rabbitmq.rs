@@ -1,0 +1,47 @@
+//! `RabbitMQ` nodes: shared, own, killed and restarted.
+
+use testkit::rabbitmq::{Node, shared};
+
+#[tokio::test]
+async fn shared_node_gives_each_caller_a_virtual_host_of_its_own() {
+    let broker = shared().await.unwrap();
+    let (first, second) = (broker.vhost().await.unwrap(), broker.vhost().await.unwrap());
+    assert_ne!(first.name(), second.name());
+    let names = broker
+        .eval("rabbit_json:encode([N || N <- rabbit_vhost:list_names()])")
+        .await
+        .unwrap();
+    assert!(
+        names.contains(first.name()) && names.contains(second.name()),
+        "{names}"
+    );
+}
+
+#[tokio::test]
+async fn refused_expression_is_an_error_that_says_why() {
+    let error = shared()
+        .await
+        .unwrap()
+        .eval("nowhere:at_all()")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("undef"), "{error}");
+}
+
+#[tokio::test]
+async fn own_node_comes_back_on_the_same_port_after_kill_and_stop() {
+    let mut node = Node::start().await.unwrap();
+    let port = node.amqp_port();
+    node.create_vhost("kept").await.unwrap();
+    node.kill_9().unwrap();
+    assert!(node.eval("\"alive\"").await.is_err());
+    node.restart().await.unwrap();
+    assert_eq!(node.amqp_port(), port);
+    let known = node
+        .eval("atom_to_list(rabbit_vhost:exists(<<\"kept\">>))")
+        .await
+        .unwrap();
+    assert_eq!(known, "true");
+    node.stop().await.unwrap();
+    assert!(node.eval("\"alive\"").await.is_err());
+}
