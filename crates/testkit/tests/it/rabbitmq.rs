@@ -29,7 +29,7 @@ async fn refused_expression_is_an_error_that_says_why() {
 }
 
 #[tokio::test]
-async fn own_node_comes_back_on_the_same_port_after_kill_and_stop() {
+async fn own_broker_comes_back_on_the_same_port_after_kill_and_stop() {
     let mut node = Node::start().await.unwrap();
     let port = node.amqp_port();
     node.create_vhost("kept").await.unwrap();

@@ -1,0 +1,37 @@
+# A menu over scripts/; every recipe is a script that also runs by itself.
+
+# Lists the recipes.
+default:
+    @just --list --unsorted
+
+# Starts the embedded platform.
+up:
+    cargo run --release
+
+# Installs what is missing and runs tests; arguments go to cargo nextest.
+test *args:
+    scripts/test {{ args }}
+
+# Is everything formatted?
+fmt-check:
+    scripts/fmt-check
+
+# Clippy, warnings are errors.
+lint:
+    scripts/lint
+
+# Documentation, warnings are errors.
+doc:
+    scripts/doc
+
+# The Dockerfile and compose.yaml.
+deploy-check:
+    scripts/deploy-check
+
+# All of it, as CI does.
+ci:
+    .ci/run
+
+# RabbitMQ, gateway and workers in containers.
+compose-up:
+    docker compose up --build
