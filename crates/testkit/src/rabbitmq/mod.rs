@@ -24,6 +24,7 @@ mod files;
 mod node;
 mod shared;
 
+pub(crate) use broker::quoted;
 pub use broker::{Broker, Vhost};
 pub use node::{Node, NodeBuilder};
 pub use shared::shared;

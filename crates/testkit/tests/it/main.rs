@@ -1,4 +1,5 @@
 //! The harness tested on itself.
 
 mod process;
+mod queues;
 mod rabbitmq;

@@ -1,1 +1,0 @@
-//! What a broker holds, read back for assertions.
