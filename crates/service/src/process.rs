@@ -1,0 +1,193 @@
+//! The frame of every binary: settings, runtime, log, signals, drain, exit code.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use service::process::{self, ExitError, Process};
+//!
+//! async fn work(process: Process) -> Result<(), ExitError> {
+//!     process.shutdown.cancelled().await;
+//!     Ok(())
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     process::run("discovery-worker-network", work)
+//! }
+//! ```
+
+mod exit;
+mod signals;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::settings::{Loaded, Settings};
+use crate::telemetry::{self, Telemetry};
+use crate::{Health, Metrics, health};
+pub use exit::{ExitError, report};
+
+/// Time that a process has to end its work after it was asked to stop.
+///
+/// It is below the 30 s after which Kubernetes kills a pod, and leaves time for the last spans.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
+
+/// Time that blocking work, such as a read from standard input, has to end with the runtime.
+const RUNTIME_GRACE: Duration = Duration::from_millis(200);
+
+/// What the work of a process gets from its frame. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Name of the binary.
+    pub name: &'static str,
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Cancelled by the first SIGTERM or SIGINT; the work ends itself then, within
+    /// [`DRAIN_DEADLINE`]. The work may cancel it too.
+    pub shutdown: CancellationToken,
+    /// Health of the process; not ready once `shutdown` is cancelled.
+    pub health: Health,
+    /// Metrics of the process.
+    pub metrics: Metrics,
+    /// Tasks that the frame waits for after the work has ended.
+    pub tasks: TaskTracker,
+    /// Cancelled when the work has ended, for what must outlive the drain.
+    ended: CancellationToken,
+}
+
+/// Runs a process: loads its settings, runs `work`, gives the exit code for `main`.
+///
+/// An error is told on standard error. With settings that are not valid the exit code is 64.
+pub fn run<W, F>(name: &'static str, work: W) -> ExitCode
+where
+    W: FnOnce(Process) -> F,
+    F: Future<Output = Result<(), ExitError>>,
+{
+    match Settings::load() {
+        Ok(loaded) => run_with(name, loaded, work),
+        Err(error) => report(&error.into()),
+    }
+}
+
+/// Like [`run`], for a command that has read its arguments and changed the settings by them.
+pub fn run_with<W, F>(name: &'static str, loaded: Loaded, work: W) -> ExitCode
+where
+    W: FnOnce(Process) -> F,
+    F: Future<Output = Result<(), ExitError>>,
+{
+    let (runtime, telemetry) = match prepare(name, &loaded.settings) {
+        Ok(prepared) => prepared,
+        Err(error) => return report(&error),
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let result = runtime.block_on(Box::pin(supervise(name, loaded.settings, work)));
+    runtime.shutdown_timeout(RUNTIME_GRACE);
+    telemetry.shutdown();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+impl Process {
+    /// A frame with these settings and without signals, for tests and for a process within
+    /// another one.
+    #[must_use]
+    pub fn new(name: &'static str, settings: Settings) -> Self {
+        Self {
+            name,
+            settings: Arc::new(settings),
+            shutdown: CancellationToken::new(),
+            health: Health::default(),
+            metrics: Metrics::default(),
+            tasks: TaskTracker::new(),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    /// Opens `HEALTH_PORT` if it is set; the port stays open while the process drains.
+    ///
+    /// # Errors
+    /// If the port cannot be opened; exit code 69.
+    pub async fn serve_health(&self) -> Result<(), ExitError> {
+        let Settings {
+            health_host,
+            health_port,
+            ..
+        } = &*self.settings;
+        if *health_port == 0 {
+            return Ok(());
+        }
+        let listener = TcpListener::bind((health_host.as_str(), *health_port))
+            .await
+            .map_err(|error| unavailable_port(&format!("{health_host}:{health_port}"), error))?;
+        let router = health::router(self.health.clone(), self.metrics.clone());
+        let ended = self.ended.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = health::serve(listener, router, ended).await {
+                tracing::error!(%error, "the health port failed");
+            }
+        });
+        Ok(())
+    }
+}
+
+fn prepare(name: &str, settings: &Settings) -> Result<(Runtime, Telemetry), ExitError> {
+    let telemetry = telemetry::init(settings, name)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ExitError::internal(error).hint("check the limits of the process"))?;
+    Ok((runtime, telemetry))
+}
+
+/// Runs the work under the signals, then waits for the tasks; both end within the drain deadline
+/// once shutdown has begun.
+async fn supervise<W, F>(name: &'static str, settings: Settings, work: W) -> Result<(), ExitError>
+where
+    W: FnOnce(Process) -> F,
+    F: Future<Output = Result<(), ExitError>>,
+{
+    let process = Process::new(name, settings);
+    let mut signals = signals::watch(&process)?;
+    tracing::info!(
+        process = name,
+        version = env!("CARGO_PKG_VERSION"),
+        "started"
+    );
+    let deadline = async {
+        process.shutdown.cancelled().await;
+        process.health.drain();
+        tokio::time::sleep(DRAIN_DEADLINE).await;
+    };
+    let ordinary_end = async {
+        let result = work(process.clone()).await;
+        process.shutdown.cancel();
+        process.ended.cancel();
+        process.tasks.close();
+        process.tasks.wait().await;
+        result
+    };
+    let result = tokio::select! {
+        result = ordinary_end => result,
+        () = deadline => Err(exit::drain_overdue()),
+    };
+    signals.abort_all();
+    tracing::info!(process = name, "stopped");
+    result
+}
+
+fn unavailable_port(address: &str, error: io::Error) -> ExitError {
+    ExitError::unavailable(exit::PortError {
+        address: address.to_owned(),
+        source: error,
+    })
+    .hint("change HEALTH_HOST and HEALTH_PORT, or end the process that has the port")
+}

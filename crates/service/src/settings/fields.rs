@@ -1,0 +1,184 @@
+//! The settings themselves.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AmqpUrl, ExchangeName, Host, LoadBalance, LogFilter, LogFormat, Milliseconds, OtlpEndpoint,
+    QueuePrefix, Scope, Seconds, Secret, Site, Transports, WhenNoWorker, WhoisServers, text,
+};
+
+/// Every setting of the platform, validated.
+///
+/// The documentation of a field is also what `docs/configuration.md` says about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The ways in for MCP clients that the gateway offers.
+    pub transport_mode: Transports,
+    /// Where the gateway listens for HTTP. Other machines reach it only if this is changed, for
+    /// example to `0.0.0.0`.
+    pub http_host: Host,
+    /// Port of the gateway. `0` takes any free port.
+    #[serde(deserialize_with = "text::parse")]
+    pub http_port: u16,
+
+    /// Where a process listens on `HEALTH_PORT`.
+    pub health_host: Host,
+    /// Port for `/health`, `/ready` and `/metrics` of a process that does not serve HTTP
+    /// otherwise, such as a worker. `0` opens no port.
+    #[serde(deserialize_with = "text::parse")]
+    pub health_port: u16,
+
+    /// Address of the broker. Without it `discovery up` keeps its calls in memory, and the gateway
+    /// and the workers connect to `amqp://localhost:5672`.
+    #[serde(deserialize_with = "text::optional")]
+    pub amqp_url: Option<AmqpUrl>,
+    /// User name at the broker, in place of the one in `AMQP_URL`.
+    #[serde(deserialize_with = "text::optional")]
+    pub amqp_username: Option<String>,
+    /// Password at the broker, in place of the one in `AMQP_URL`. It is never printed.
+    #[serde(deserialize_with = "text::optional")]
+    pub amqp_password: Option<Secret>,
+    /// Begins the name of every queue and routing key. Sites that share a broker differ in it.
+    pub amqp_queue_prefix: QueuePrefix,
+    /// Exchange for notifications and events.
+    pub amqp_exchange: ExchangeName,
+    /// How calls are shared among the workers of a category. A broker knows one way only.
+    pub amqp_load_balance: LoadBalance,
+    /// Calls that one consumer of a worker runs at a time. Without it the category decides.
+    #[serde(deserialize_with = "text::optional")]
+    pub amqp_prefetch_count: Option<NonZeroU16>,
+    /// Consumers in each worker process.
+    #[serde(deserialize_with = "text::parse")]
+    pub amqp_workers: NonZeroU16,
+    /// What happens to a call whose category has had no worker for 10 s: `refuse` answers the
+    /// caller at once, `queue` keeps the call until its deadline, for categories that scale from
+    /// zero. A category that is not listed refuses.
+    pub when_no_worker: WhenNoWorker,
+
+    /// Longest time that a message waits in a queue. The deadline of a call shortens it, never
+    /// lengthens it.
+    pub amqp_message_ttl: Milliseconds,
+    /// Time after which the broker deletes a reply queue that nobody consumes. Without it only the
+    /// end of the owner's connection does: reply queues are exclusive. Work queues never expire.
+    #[serde(deserialize_with = "text::optional")]
+    pub amqp_queue_ttl: Option<Milliseconds>,
+
+    /// First pause after the connection is lost. It doubles with each attempt, up to 2 s, with
+    /// jitter.
+    pub amqp_reconnect_delay: Milliseconds,
+    /// Attempts to reconnect before the process gives up with exit code 69. Without it attempts
+    /// never end.
+    #[serde(deserialize_with = "text::optional")]
+    pub amqp_max_reconnect_attempts: Option<NonZeroU32>,
+    /// Connections that publish. One is the fastest for most installations.
+    #[serde(deserialize_with = "text::parse")]
+    pub amqp_connection_pool_size: NonZeroU16,
+    /// Longest time that connecting to the broker may take, TLS and login included.
+    pub amqp_connection_timeout: Milliseconds,
+    /// Interval of AMQP heartbeats. A silent connection counts as lost after two of them.
+    pub amqp_heartbeat_interval: Seconds,
+
+    /// Connects to the broker over TLS, as an address that begins with `amqps://` does.
+    #[serde(deserialize_with = "text::parse")]
+    pub amqp_tls: bool,
+    /// Certificates of the authorities that may sign the broker's certificate, in PEM. Without it
+    /// those of the operating system.
+    #[serde(deserialize_with = "text::optional")]
+    #[schemars(extend("x-allowed" = "path of a file"))]
+    pub amqp_ca_cert: Option<PathBuf>,
+    /// Certificate that this process shows to the broker, in PEM. Needs `AMQP_CLIENT_KEY`.
+    #[serde(deserialize_with = "text::optional")]
+    #[schemars(extend("x-allowed" = "path of a file"))]
+    pub amqp_client_cert: Option<PathBuf>,
+    /// Private key of `AMQP_CLIENT_CERT`, in PEM.
+    #[serde(deserialize_with = "text::optional")]
+    #[schemars(extend("x-allowed" = "path of a file"))]
+    pub amqp_client_key: Option<PathBuf>,
+
+    /// Targets that tools may reach. Without it every target that is not denied.
+    pub scan_scope_allow: Scope,
+    /// Targets that tools never reach, even if they are allowed.
+    pub scan_scope_deny: Scope,
+
+    /// Whois servers by top-level domain or kind of query, in place of the built-in ones.
+    pub whois_servers: WhoisServers,
+
+    /// Name of this data centre or place.
+    pub discovery_site: Site,
+    /// Directory for what the platform keeps.
+    #[serde(deserialize_with = "text::parse")]
+    #[schemars(extend("x-allowed" = "path of a directory"))]
+    pub discovery_data_dir: PathBuf,
+
+    /// Form of the log, which goes to standard error.
+    pub log_format: LogFormat,
+    /// Which events are logged.
+    pub rust_log: LogFilter,
+    /// Base address of an OTLP receiver (HTTP, protobuf); spans go to `/v1/traces` below it.
+    /// Without it no spans are exported.
+    #[serde(deserialize_with = "text::optional")]
+    pub otel_exporter_otlp_endpoint: Option<OtlpEndpoint>,
+    /// Name of the service in exported spans. Without it the name of the binary.
+    #[serde(deserialize_with = "text::optional")]
+    pub otel_service_name: Option<String>,
+}
+
+impl Settings {
+    /// Address of the broker for a process that needs one: `AMQP_URL`, or
+    /// `amqp://localhost:5672` without it; with `AMQP_USERNAME`, `AMQP_PASSWORD` and `AMQP_TLS`
+    /// applied.
+    #[must_use]
+    pub fn broker_url(&self) -> AmqpUrl {
+        self.amqp_url.clone().unwrap_or_default().with(
+            self.amqp_username.as_deref(),
+            self.amqp_password.as_ref().map(Secret::expose),
+            self.amqp_tls,
+        )
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            transport_mode: Transports::default(),
+            http_host: Host::default(),
+            http_port: 3000,
+            health_host: Host::default(),
+            health_port: 0,
+            amqp_url: None,
+            amqp_username: None,
+            amqp_password: None,
+            amqp_queue_prefix: QueuePrefix::default(),
+            amqp_exchange: ExchangeName::default(),
+            amqp_load_balance: LoadBalance::default(),
+            amqp_prefetch_count: None,
+            amqp_workers: NonZeroU16::MIN,
+            when_no_worker: WhenNoWorker::default(),
+            amqp_message_ttl: Milliseconds::of(3_600_000),
+            amqp_queue_ttl: None,
+            amqp_reconnect_delay: Milliseconds::of(100),
+            amqp_max_reconnect_attempts: None,
+            amqp_connection_pool_size: NonZeroU16::MIN,
+            amqp_connection_timeout: Milliseconds::of(5000),
+            amqp_heartbeat_interval: Seconds::of(10),
+            amqp_tls: false,
+            amqp_ca_cert: None,
+            amqp_client_cert: None,
+            amqp_client_key: None,
+            scan_scope_allow: Scope::default(),
+            scan_scope_deny: Scope::default(),
+            whois_servers: WhoisServers::default(),
+            discovery_site: Site::default(),
+            discovery_data_dir: PathBuf::from(".data"),
+            log_format: LogFormat::default(),
+            rust_log: LogFilter::default(),
+            otel_exporter_otlp_endpoint: None,
+            otel_service_name: None,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The settings in the order in which an operator reads about them.
+
+/// Settings that belong together.
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) about: &'static str,
+    pub(super) keys: &'static [&'static str],
+}
+
+/// Every setting is in exactly one group, which a test checks.
+pub(super) const GROUPS: &[Group] = &[
+    Group {
+        title: "Transports",
+        about: "How MCP clients reach the gateway.",
+        keys: &["transport_mode", "http_host", "http_port"],
+    },
+    Group {
+        title: "Health and metrics",
+        about: "The gateway answers `/health`, `/ready` and `/metrics` on its HTTP port; \
+                other processes on a port of their own.",
+        keys: &["health_port", "health_host"],
+    },
+    Group {
+        title: "Broker",
+        about: "Which broker, and how calls are named and shared there.",
+        keys: &[
+            "amqp_url",
+            "amqp_username",
+            "amqp_password",
+            "amqp_queue_prefix",
+            "amqp_exchange",
+            "amqp_load_balance",
+            "amqp_workers",
+            "amqp_prefetch_count",
+            "when_no_worker",
+        ],
+    },
+    Group {
+        title: "Time to live",
+        about: "What the broker forgets, and when.",
+        keys: &["amqp_message_ttl", "amqp_queue_ttl"],
+    },
+    Group {
+        title: "Connection",
+        about: "How a process keeps its connection to the broker.",
+        keys: &[
+            "amqp_connection_timeout",
+            "amqp_heartbeat_interval",
+            "amqp_reconnect_delay",
+            "amqp_max_reconnect_attempts",
+            "amqp_connection_pool_size",
+        ],
+    },
+    Group {
+        title: "TLS",
+        about: "Encryption between a process and the broker.",
+        keys: &[
+            "amqp_tls",
+            "amqp_ca_cert",
+            "amqp_client_cert",
+            "amqp_client_key",
+        ],
+    },
+    Group {
+        title: "Scan scope",
+        about: "Which targets the tools of a worker may reach. Denied wins over allowed.",
+        keys: &["scan_scope_allow", "scan_scope_deny"],
+    },
+    Group {
+        title: "Tools",
+        about: "Settings of single tools.",
+        keys: &["whois_servers"],
+    },
+    Group {
+        title: "Site and storage",
+        about: "What this installation is called and where it keeps its data.",
+        keys: &["discovery_site", "discovery_data_dir"],
+    },
+    Group {
+        title: "Telemetry",
+        about: "Log and traces. The OpenTelemetry variables for headers \
+                (`OTEL_EXPORTER_OTLP_HEADERS`), sampling (`OTEL_TRACES_SAMPLER`) and batches \
+                (`OTEL_BSP_…`) work as its specification says, in the environment only.",
+        keys: &[
+            "log_format",
+            "rust_log",
+            "otel_exporter_otlp_endpoint",
+            "otel_service_name",
+        ],
+    },
+];
+
+/// Every key, in order.
+pub(super) fn keys() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().flat_map(|group| group.keys.iter().copied())
+}

@@ -1,0 +1,106 @@
+//! Settings of the process itself: its site and its log.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+use super::text::setting;
+
+/// Name of the data centre or place that this process belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Site(String);
+
+/// Which events are logged, in the directives of `tracing-subscriber`'s `EnvFilter`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl Site {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl LogFilter {
+    /// The filter.
+    #[must_use]
+    pub fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl FromStr for Site {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if text.is_empty() || text.len() > 63 || !text.bytes().all(is_word) {
+            return Err("not a name of a site".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        EnvFilter::builder()
+            .parse(text)
+            .map_err(|error| error.to_string())?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+setting!(Site, allowed: "1 to 63 lower-case letters, digits and `-`");
+setting!(LogFilter,
+    allowed: "`error`, `warn`, `info`, `debug`, `trace`, `off`, or a comma list of `target=level`");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_level_or_directives() {
+        for text in ["info", "warn,bus=debug", "gateway[call]=trace", "off"] {
+            assert!(text.parse::<LogFilter>().is_ok(), "{text}");
+        }
+        for text in ["info,bus=loud", "a=b=c"] {
+            assert!(text.parse::<LogFilter>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_site_is_one_word() {
+        assert!("dc-1".parse::<Site>().is_ok());
+        for text in ["", "DC1", "dc 1", "dc.1", &"a".repeat(64)] {
+            assert!(text.parse::<Site>().is_err(), "{text}");
+        }
+    }
+}
