@@ -1,0 +1,1 @@
+//! The bus over RabbitMQ, by AMQP 0-9-1.

@@ -1,0 +1,255 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use protocol::control::Cancel;
+use protocol::{Names, headers, mcp, response};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+use uuid::Uuid;
+
+use super::replies::{Inbox, Replies};
+use super::{CallError, CallRequest};
+use crate::{Headers, Message, Publish, PublishError};
+
+/// What comes back of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A JSON-RPC notification; more will come.
+    Notification(Bytes),
+    /// The JSON-RPC response; nothing comes after it.
+    Final(Bytes),
+}
+
+/// A call that waits for its answer.
+///
+/// Dropping it forgets the call without stopping it; [`PendingCall::cancel`] stops it.
+#[derive(Debug)]
+pub struct PendingCall {
+    replies: Arc<Replies>,
+    request: CallRequest,
+    deadline: Instant,
+    deadline_unix_ms: i64,
+    reply_to: watch::Receiver<Option<Arc<str>>>,
+    /// Present from just before the request is handed to the bus.
+    inbox: Option<Inbox>,
+    /// Whether the broker has confirmed the request.
+    published: bool,
+}
+
+/// Why waiting for a frame ended without one.
+enum Woken {
+    Frame(Frame),
+    Failed(CallError),
+    /// The reply queue has gone, or the publish may have been lost: ask again.
+    AskAgain,
+}
+
+impl PendingCall {
+    pub(super) fn new(replies: Arc<Replies>, request: CallRequest) -> Result<Self, CallError> {
+        if !replies.enter() {
+            return Err(CallError::Busy(request.category));
+        }
+        let deadline_unix_ms = unix_ms_after(request.timeout);
+        Ok(Self {
+            deadline: Instant::now() + request.timeout,
+            deadline_unix_ms,
+            reply_to: replies.reply_to(),
+            replies,
+            request,
+            inbox: None,
+            published: false,
+        })
+    }
+
+    /// The next frame, within the call's deadline. Cancel safe.
+    ///
+    /// # Errors
+    /// Why there will be no answer; the call is over then.
+    pub async fn next(&mut self) -> Result<Frame, CallError> {
+        loop {
+            let woken = match timeout_at(self.deadline, self.attempt()).await {
+                Ok(woken) => woken,
+                Err(_) => Woken::Failed(self.out_of_time().await),
+            };
+            match woken {
+                Woken::Frame(frame) => return Ok(frame),
+                Woken::Failed(error) => return Err(error),
+                Woken::AskAgain => self.forget().await?,
+            }
+        }
+    }
+
+    /// Stops the call wherever it is; no answer follows.
+    pub async fn cancel(mut self, reason: &str) {
+        if let Some(inbox) = self.inbox.take() {
+            self.send_cancel(&inbox.correlation_id, reason).await;
+        }
+    }
+
+    /// Publishes if that is due, then waits for a frame.
+    async fn attempt(&mut self) -> Woken {
+        if self.inbox.is_none() {
+            let Ok(reply_to) = self
+                .reply_to
+                .wait_for(Option::is_some)
+                .await
+                .map(|name| name.clone())
+            else {
+                return Woken::AskAgain;
+            };
+            let Some(reply_to) = reply_to else {
+                return Woken::AskAgain;
+            };
+            self.reply_to.mark_unchanged();
+            let correlation_id = Uuid::new_v4().simple().to_string();
+            let publish = self.publish_of(&correlation_id, &reply_to);
+            // The inbox stands before the request is out: the answer may be fast, and a
+            // future that is dropped half-way must know what to cancel.
+            self.inbox = Some(self.replies.inbox(correlation_id));
+            self.published = false;
+            match self.replies.bus().publish(publish).await {
+                Ok(()) => self.published = true,
+                Err(PublishError::Lost | PublishError::Disconnected) => {
+                    self.replies.bus().connected().await;
+                    return Woken::AskAgain;
+                }
+                Err(error) => {
+                    self.inbox = None;
+                    return Woken::Failed(self.refused(error));
+                }
+            }
+        }
+        let Some(inbox) = self.inbox.as_mut().filter(|_| self.published) else {
+            // An earlier future was dropped while it published.
+            return Woken::AskAgain;
+        };
+        tokio::select! {
+            // Notifications come before the answer that follows them.
+            biased;
+            Some(notification) = inbox.notifications.recv() => {
+                Woken::Frame(Frame::Notification(notification))
+            }
+            answer = &mut inbox.answer => match answer {
+                Ok(Ok(body)) => Woken::Frame(Frame::Final(body)),
+                Ok(Err(error)) => Woken::Failed(error),
+                Err(_) => Woken::AskAgain,
+            },
+            _ = self.reply_to.changed() => Woken::AskAgain,
+        }
+    }
+
+    /// Gives up the correlation id, so that the next attempt begins with a new one.
+    async fn forget(&mut self) -> Result<(), CallError> {
+        let Some(inbox) = self.inbox.take() else {
+            return Ok(());
+        };
+        if self.request.at_most_once
+            && let Some(instance) = self.replies.started_on(&inbox.correlation_id)
+        {
+            return Err(CallError::OutcomeUnknown(instance));
+        }
+        self.send_cancel(&inbox.correlation_id, "asked again under another id")
+            .await;
+        Ok(())
+    }
+
+    async fn out_of_time(&mut self) -> CallError {
+        if let Some(inbox) = self.inbox.take() {
+            self.send_cancel(&inbox.correlation_id, "deadline exceeded")
+                .await;
+        }
+        if self.reply_to.borrow().is_some() {
+            CallError::DeadlineExceeded(self.request.timeout)
+        } else {
+            CallError::Disconnected(self.request.timeout)
+        }
+    }
+
+    fn refused(&self, error: PublishError) -> CallError {
+        let category = self.request.category.clone();
+        match error {
+            PublishError::Unroutable(_) => CallError::Unroutable(category),
+            PublishError::Limit(why) => CallError::Limit(why),
+            PublishError::Busy(_) | PublishError::Lost | PublishError::Disconnected => {
+                CallError::Busy(category)
+            }
+        }
+    }
+
+    fn publish_of(&self, correlation_id: &str, reply_to: &str) -> Publish {
+        let request = &self.request;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let mut headers = Headers::default()
+            .with(headers::PROTOCOL_VERSION, mcp::MODERN_VERSION)
+            .with(headers::METHOD, request.method)
+            .with(headers::NAME, request.name.as_str())
+            .with(headers::DEADLINE, self.deadline_unix_ms);
+        for (name, value) in &request.trace {
+            headers.insert(*name, value.as_str());
+        }
+        Publish {
+            exchange: Names::REQUESTS.to_owned(),
+            routing_key: self
+                .replies
+                .names()
+                .tool_key(&request.category, &request.tool),
+            mandatory: true,
+            message: Message {
+                kind: Some(headers::kind::REQUEST.to_owned()),
+                correlation_id: Some(correlation_id.to_owned()),
+                reply_to: Some(reply_to.to_owned()),
+                message_id: Some(request.message_id.clone()),
+                app_id: Some(self.replies.instance().to_owned()),
+                expiration: Some(left.min(self.replies.message_ttl())),
+                persistent: true,
+                headers,
+                body: request.body.clone(),
+            },
+        }
+    }
+
+    /// Tells the category's workers; they remember the id, because the request may still
+    /// be queued. Bounded, and not worth failing over: the deadline stops the call too.
+    async fn send_cancel(&self, correlation_id: &str, reason: &str) {
+        let cancel = Cancel {
+            request_id: correlation_id.to_owned(),
+            reason: Some(reason.to_owned()),
+        };
+        let Ok(body) = response::notification(mcp::method::CANCELLED, &cancel) else {
+            return;
+        };
+        let message = Message {
+            kind: Some(headers::kind::NOTIFICATION.to_owned()),
+            app_id: Some(self.replies.instance().to_owned()),
+            headers: Headers::default().with(headers::METHOD, mcp::method::CANCELLED),
+            body: body.into(),
+            ..Message::default()
+        };
+        let key = self.replies.names().cancel_key(&self.request.category);
+        let publish = Publish::broadcast(Names::CONTROL, key, message);
+        let sent = tokio::time::timeout(CANCEL_TIME, self.replies.bus().publish(publish)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            debug!(correlation_id, "a cancel could not be sent");
+        }
+    }
+}
+
+/// How long a cancel may take to be sent.
+const CANCEL_TIME: Duration = Duration::from_millis(500);
+
+impl Drop for PendingCall {
+    fn drop(&mut self) {
+        self.replies.leave();
+    }
+}
+
+/// Milliseconds since the Unix epoch, some time from now.
+fn unix_ms_after(timeout: Duration) -> i64 {
+    let at = SystemTime::now() + timeout;
+    let since = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,161 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::PublishError;
+
+/// A header's value; the AMQP types `S` (long string), `l` (64-bit integer) and `t` (boolean).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Truth.
+    Bool(bool),
+    /// Number.
+    Int(i64),
+    /// Text.
+    Text(String),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+/// Headers by name; names are those of `protocol::headers`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Headers(BTreeMap<Cow<'static, str>, Value>);
+
+impl Headers {
+    /// Adds or replaces a header.
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// The same, by value, for building.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    /// Adds a header where there is a value.
+    #[must_use]
+    pub fn with_some(
+        self,
+        name: impl Into<Cow<'static, str>>,
+        value: Option<impl Into<Value>>,
+    ) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// A header that is text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.0.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A header that is a number.
+    #[must_use]
+    pub fn int(&self, name: &str) -> Option<i64> {
+        match self.0.get(name) {
+            Some(Value::Int(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Whether a header is the boolean true.
+    #[must_use]
+    pub fn is_true(&self, name: &str) -> bool {
+        matches!(self.0.get(name), Some(Value::Bool(true)))
+    }
+
+    /// All headers in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value))
+    }
+}
+
+/// A message: AMQP properties, headers and body.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Property `type`; a value of `protocol::headers::kind`.
+    pub kind: Option<String>,
+    /// Property `correlation-id`.
+    pub correlation_id: Option<String>,
+    /// Property `reply-to`: the sender's reply queue.
+    pub reply_to: Option<String>,
+    /// Property `message-id`: the call's idempotency key.
+    pub message_id: Option<String>,
+    /// Property `app-id`: the sender's instance.
+    pub app_id: Option<String>,
+    /// Property `expiration`: how long it may lie in a queue.
+    pub expiration: Option<Duration>,
+    /// Property `delivery-mode` 2: survives a restart of the broker in a durable queue.
+    pub persistent: bool,
+    /// Headers.
+    pub headers: Headers,
+    /// Body: UTF-8 JSON.
+    #[serde(skip)]
+    pub body: Bytes,
+}
+
+/// AMQP 0-9-1 section 4.2.5.3: a short string holds at most 255 bytes.
+const SHORT_STRING_BYTES: usize = 255;
+
+impl Message {
+    /// Checks the limits of AMQP 0-9-1, so that every bus refuses what one of them must.
+    ///
+    /// # Errors
+    /// [`PublishError::Limit`] names the property or header at fault.
+    pub(crate) fn check(&self, exchange: &str, routing_key: &str) -> Result<(), PublishError> {
+        let properties = [
+            ("exchange", Some(exchange)),
+            ("routing key", Some(routing_key)),
+            ("type", self.kind.as_deref()),
+            ("correlation-id", self.correlation_id.as_deref()),
+            ("reply-to", self.reply_to.as_deref()),
+            ("message-id", self.message_id.as_deref()),
+            ("app-id", self.app_id.as_deref()),
+        ];
+        let too_long = |text: &str| text.len() > SHORT_STRING_BYTES;
+        for (name, value) in properties {
+            if value.is_some_and(too_long) {
+                let why = format!("{name} is longer than {SHORT_STRING_BYTES} bytes");
+                return Err(PublishError::Limit(why));
+            }
+        }
+        if let Some((name, _)) = self.headers.iter().find(|(name, _)| too_long(name)) {
+            let why = format!("the name of header {name:?} is longer than 255 bytes");
+            return Err(PublishError::Limit(why));
+        }
+        Ok(())
+    }
+}
