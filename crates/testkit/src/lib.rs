@@ -1,9 +1,12 @@
 //! The test harness: real things to test against, started and stopped by the tests themselves.
 //!
 //! * [`rabbitmq`]: a `RabbitMQ` node of one's own, or the one that all tests share, with a virtual
-//!   host per test.
-//! * [`queues`]: what a node holds, read back for assertions.
+//!   host per test. [`queues`]: what a node holds, read back for assertions.
 //! * [`process`]: a program as a child, with its lines, signals and exit code.
+//! * [`python`]: MCP clients that others wrote.
+//! * [`http`]: HTTP clients that send any bytes, or very many requests.
+//! * [`otlp`]: a receiver for spans.
+//! * [`targets`]: small loopback servers to point tools at.
 //! * [`certificates`]: an authority with valid and faulty certificates.
 //! * [`ports`] and [`wait`]: free ports and conditions with a deadline.
 //!
@@ -15,8 +18,12 @@
 
 pub mod certificates;
 mod command;
+pub mod http;
+pub mod otlp;
 pub mod ports;
 pub mod process;
+pub mod python;
 pub mod queues;
 pub mod rabbitmq;
+pub mod targets;
 pub mod wait;
