@@ -1,0 +1,276 @@
+use std::num::NonZeroU16;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use lapin::message::Delivery as AmqpDelivery;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, Event, ExchangeKind};
+use tracing::debug;
+
+use super::{ANSWER_TIME, Endpoint, codec, fault};
+use crate::bus::Cancel;
+use crate::topology::{Exchange, Lifetime, Overflow};
+use crate::{Consumer, Delivery, Error, Link, Queue, Settle};
+
+/// One connection for consuming.
+pub(super) struct AmqpLink {
+    connection: Connection,
+    events: tokio::sync::Mutex<BoxStream<'static, Event>>,
+    exchanges: Mutex<Vec<Exchange>>,
+    queue_ttl_ms: Option<u32>,
+}
+
+impl AmqpLink {
+    pub(super) async fn open(endpoint: &Endpoint, purpose: &str) -> Result<Self, Error> {
+        let (properties, runtime) = (endpoint.properties(purpose), endpoint.runtime.clone());
+        let connection = Connection::connect_with_runtime(&endpoint.url, properties, runtime)
+            .await
+            .map_err(|error| Error::Connect {
+                url: endpoint.options.address(),
+                reason: error.to_string(),
+            })?;
+        let queue_ttl_ms = endpoint
+            .options
+            .queue_ttl
+            .map(|ttl| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX));
+        Ok(Self {
+            events: tokio::sync::Mutex::new(connection.events_listener().boxed()),
+            connection,
+            exchanges: Mutex::new(Exchange::all(&endpoint.options.names)),
+            queue_ttl_ms,
+        })
+    }
+
+    async fn declare_on(&self, channel: &Channel, queue: &Queue) -> Result<(), Error> {
+        let pending = {
+            let mut exchanges = self
+                .exchanges
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *exchanges)
+        };
+        declare_exchanges(channel, &pending).await?;
+        let exclusive = queue.lifetime == Lifetime::Exclusive;
+        let options = QueueDeclareOptions {
+            durable: !exclusive,
+            exclusive,
+            ..QueueDeclareOptions::default()
+        };
+        let name = ShortString::from(queue.name.as_str());
+        channel
+            .queue_declare(name.clone(), options, self.arguments(queue))
+            .await
+            .map_err(|error| fault::of_operation(&error, &queue.name))?;
+        for binding in &queue.bindings {
+            let (exchange, pattern) = (binding.exchange.as_str(), binding.pattern.as_str());
+            let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+            channel
+                .queue_bind(name.clone(), exchange.into(), pattern.into(), options, none)
+                .await
+                .map_err(|error| fault::of_operation(&error, &queue.name))?;
+        }
+        Ok(())
+    }
+
+    fn arguments(&self, queue: &Queue) -> FieldTable {
+        let mut table = FieldTable::default();
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        let number = |number: u32| AMQPValue::LongLongInt(i64::from(number));
+        if queue.lifetime == Lifetime::Durable {
+            table.insert("x-queue-type".into(), text("quorum"));
+        } else if let Some(ttl) = self.queue_ttl_ms {
+            table.insert("x-expires".into(), number(ttl));
+        }
+        if let Some((most, overflow)) = queue.max_length {
+            let overflow = match overflow {
+                Overflow::RejectPublish => "reject-publish",
+                Overflow::DropHead => "drop-head",
+            };
+            table.insert("x-max-length".into(), number(most));
+            table.insert("x-overflow".into(), text(overflow));
+        }
+        if let Some(limit) = queue.delivery_limit {
+            table.insert("x-delivery-limit".into(), number(limit));
+        }
+        table
+    }
+
+    async fn channel(&self) -> Result<Channel, Error> {
+        let channel = self.connection.create_channel();
+        in_time(async {
+            channel
+                .await
+                .map_err(|error| Error::Lost(error.to_string()))
+        })
+        .await
+    }
+}
+
+/// Declares the platform's exchanges; harmless where they exist.
+pub(super) async fn declare_exchanges(
+    channel: &Channel,
+    exchanges: &[Exchange],
+) -> Result<(), Error> {
+    for Exchange(name) in exchanges {
+        let options = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        channel
+            .exchange_declare(
+                name.as_str().into(),
+                ExchangeKind::Topic,
+                options,
+                FieldTable::default(),
+            )
+            .await
+            .map_err(|error| fault::of_operation(&error, name))?;
+    }
+    Ok(())
+}
+
+/// Bounds an operation on the broker.
+pub(super) async fn in_time<T>(
+    operation: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(ANSWER_TIME, operation)
+        .await
+        .map_err(|_| Error::Timeout(ANSWER_TIME))?
+}
+
+#[async_trait]
+impl Link for AmqpLink {
+    async fn declare(&self, queue: &Queue) -> Result<(), Error> {
+        let channel = self.channel().await?;
+        in_time(self.declare_on(&channel, queue)).await?;
+        // A channel that fails to close goes with its connection.
+        let _ = in_time(async {
+            channel
+                .close(200, "done".into())
+                .await
+                .map_err(|error| Error::Lost(error.to_string()))
+        })
+        .await;
+        Ok(())
+    }
+
+    async fn consume(&self, queue: &str, prefetch: Option<NonZeroU16>) -> Result<Consumer, Error> {
+        let channel = self.channel().await?;
+        let begin = async {
+            if let Some(prefetch) = prefetch {
+                channel
+                    .basic_qos(prefetch.get(), BasicQosOptions::default())
+                    .await?;
+            }
+            let options = BasicConsumeOptions {
+                no_ack: prefetch.is_none(),
+                ..BasicConsumeOptions::default()
+            };
+            channel
+                .basic_consume(queue.into(), "".into(), options, FieldTable::default())
+                .await
+        };
+        let consumer = in_time(async {
+            begin
+                .await
+                .map_err(|error| fault::of_operation(&error, queue))
+        })
+        .await?;
+        let canceller = Canceller {
+            channel,
+            tag: consumer.tag(),
+        };
+        let deliveries = consumer
+            .take_while(|next| {
+                if let Err(error) = next {
+                    debug!(%error, "a consumer ended");
+                }
+                std::future::ready(next.is_ok())
+            })
+            .filter_map(|next| std::future::ready(next.ok().map(delivery)));
+        Ok(Consumer::new(deliveries.boxed(), canceller))
+    }
+
+    async fn lost(&self) -> Error {
+        let mut events = self.events.lock().await;
+        while let Some(event) = events.next().await {
+            if let Event::Error(error) = event {
+                return Error::Lost(error.to_string());
+            }
+        }
+        Error::Lost("the connection has ended".to_owned())
+    }
+
+    async fn close(&self) {
+        // A connection that is gone already is closed well enough.
+        let _ = in_time(async {
+            let closed = self.connection.close(200, "done".into()).await;
+            closed.map_err(|error| Error::Lost(error.to_string()))
+        })
+        .await;
+    }
+}
+
+struct Canceller {
+    channel: Channel,
+    tag: ShortString,
+}
+
+#[async_trait]
+impl Cancel for Canceller {
+    async fn cancel(&self) -> Result<(), Error> {
+        let cancelled = self
+            .channel
+            .basic_cancel(self.tag.clone(), BasicCancelOptions::default());
+        in_time(async {
+            cancelled
+                .await
+                .map_err(|error| Error::Lost(error.to_string()))
+        })
+        .await
+    }
+}
+
+struct AmqpSettle(lapin::Acker);
+
+#[async_trait]
+impl Settle for AmqpSettle {
+    async fn ack(&self) -> Result<(), Error> {
+        settled(self.0.ack(BasicAckOptions::default()).await)
+    }
+
+    async fn requeue(&self) -> Result<(), Error> {
+        let options = BasicNackOptions {
+            requeue: true,
+            ..BasicNackOptions::default()
+        };
+        settled(self.0.nack(options).await)
+    }
+}
+
+fn settled(settled: lapin::Result<bool>) -> Result<(), Error> {
+    match settled {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Lost(
+            "the channel of the delivery has ended".to_owned(),
+        )),
+        Err(error) => Err(Error::Lost(error.to_string())),
+    }
+}
+
+fn delivery(delivery: AmqpDelivery) -> Delivery {
+    Delivery::new(
+        codec::message(&delivery.properties, delivery.data),
+        delivery.exchange.to_string(),
+        delivery.routing_key.to_string(),
+        delivery.redelivered,
+        AmqpSettle(delivery.acker),
+    )
+}
