@@ -20,7 +20,7 @@ pub struct Health(Arc<Mutex<State>>);
 #[derive(Clone, Debug)]
 pub struct Component {
     health: Health,
-    name: &'static str,
+    name: String,
 }
 
 /// Up or down.
@@ -41,7 +41,7 @@ pub struct Report {
     /// Whether the process is shutting down and takes no new work.
     pub draining: bool,
     /// The components by name.
-    pub components: BTreeMap<&'static str, ComponentReport>,
+    pub components: BTreeMap<String, ComponentReport>,
 }
 
 /// What `/health` says about a component.
@@ -61,7 +61,7 @@ pub struct ComponentReport {
 #[derive(Debug, Default)]
 struct State {
     draining: bool,
-    components: BTreeMap<&'static str, ComponentState>,
+    components: BTreeMap<String, ComponentState>,
 }
 
 #[derive(Debug)]
@@ -73,16 +73,17 @@ struct ComponentState {
 }
 
 impl Health {
-    /// Registers a component without which the process cannot serve.
+    /// Registers a component without which the process cannot serve; down at first. A name that is
+    /// registered already starts anew.
     #[must_use]
-    pub fn component(&self, name: &'static str) -> Component {
-        self.register(name, true)
+    pub fn component(&self, name: impl Into<String>) -> Component {
+        self.register(name.into(), true)
     }
 
     /// Registers a component that is reported and does not decide.
     #[must_use]
-    pub fn optional_component(&self, name: &'static str) -> Component {
-        self.register(name, false)
+    pub fn optional_component(&self, name: impl Into<String>) -> Component {
+        self.register(name.into(), false)
     }
 
     /// Says that the process is shutting down: from now on it is not ready.
@@ -102,7 +103,7 @@ impl Health {
             components: state
                 .components
                 .iter()
-                .map(|(name, component)| (*name, component.report()))
+                .map(|(name, component)| (name.clone(), component.report()))
                 .collect(),
         }
     }
@@ -114,13 +115,13 @@ impl Health {
         report.status == Status::Up && !report.draining
     }
 
-    fn register(&self, name: &'static str, required: bool) -> Component {
+    fn register(&self, name: String, required: bool) -> Component {
         let component = ComponentState {
             required,
             down: Some("starting".to_owned()),
             changed: Instant::now(),
         };
-        self.state().components.insert(name, component);
+        self.state().components.insert(name.clone(), component);
         Component {
             health: self.clone(),
             name,
@@ -137,7 +138,7 @@ impl Component {
     /// Says that the component works.
     pub fn up(&self) {
         if self.set(None) {
-            tracing::info!(component = self.name, "up");
+            tracing::info!(component = %self.name, "up");
         }
     }
 
@@ -146,14 +147,14 @@ impl Component {
     pub fn down(&self, reason: impl Into<String>) {
         let reason = reason.into();
         if self.set(Some(reason.clone())) {
-            tracing::warn!(component = self.name, reason, "down");
+            tracing::warn!(component = %self.name, reason, "down");
         }
     }
 
     /// Whether the status changed; a new reason alone does not count.
     fn set(&self, down: Option<String>) -> bool {
         let mut state = self.health.state();
-        let Some(component) = state.components.get_mut(self.name) else {
+        let Some(component) = state.components.get_mut(&self.name) else {
             return false;
         };
         let changed = component.down.is_some() != down.is_some();

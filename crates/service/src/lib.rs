@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: defaults, `discovery.toml`, environment; validated once, then typed.
 //! - [`telemetry`]: the log on standard error, spans to an OTLP receiver, W3C trace context.
-//! - [`metrics`]: what is counted, in the OpenMetrics format.
+//! - [`metrics`]: what is counted, in the `OpenMetrics` format.
 //! - [`health`]: which dependency is up or down, and the port that tells.
 //! - [`process`]: the frame of a binary: settings, runtime, signals, drain, exit code.
 //!

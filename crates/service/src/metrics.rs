@@ -1,4 +1,4 @@
-//! What a process counts, in the OpenMetrics text format.
+//! What a process counts, in the `OpenMetrics` text format.
 //!
 //! A registry is handed in, so nothing here is global and a test has metrics of its own.
 //! The format adds suffixes itself: a counter registered as `discovery_calls` is read as
@@ -39,7 +39,6 @@ impl Metrics {
     }
 
     /// Counts a call as in flight until it is finished or dropped.
-    #[must_use]
     pub fn call(&self, category: &str) -> Call {
         Call::start(self.clone(), category)
     }
@@ -85,7 +84,7 @@ impl Metrics {
         self.families().expired_calls.get_or_create(&labels).inc();
     }
 
-    /// All metrics of the registry in the OpenMetrics text format.
+    /// All metrics of the registry in the `OpenMetrics` text format.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();

@@ -18,6 +18,7 @@ mod exit;
 mod signals;
 
 use std::io;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +88,8 @@ where
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let result = runtime.block_on(Box::pin(supervise(name, loaded.settings, work)));
+    let process = Process::new(name, loaded.settings);
+    let result = runtime.block_on(Box::pin(supervise(process, work)));
     runtime.shutdown_timeout(RUNTIME_GRACE);
     telemetry.shutdown();
     match result {
@@ -148,40 +150,43 @@ fn prepare(name: &str, settings: &Settings) -> Result<(Runtime, Telemetry), Exit
     Ok((runtime, telemetry))
 }
 
-/// Runs the work under the signals, then waits for the tasks; both end within the drain deadline
-/// once shutdown has begun.
-async fn supervise<W, F>(name: &'static str, settings: Settings, work: W) -> Result<(), ExitError>
+/// Runs the work under the signals.
+async fn supervise<W, F>(process: Process, work: W) -> Result<(), ExitError>
 where
     W: FnOnce(Process) -> F,
     F: Future<Output = Result<(), ExitError>>,
 {
-    let process = Process::new(name, settings);
-    let mut signals = signals::watch(&process)?;
-    tracing::info!(
-        process = name,
-        version = env!("CARGO_PKG_VERSION"),
-        "started"
-    );
-    let deadline = async {
+    let _signals = signals::watch(&process)?;
+    let (name, version) = (process.name, env!("CARGO_PKG_VERSION"));
+    tracing::info!(process = name, version, "started");
+    let result = drive(process, work).await;
+    tracing::info!(process = name, "stopped");
+    result
+}
+
+/// Runs the work, then waits for the tasks; both end within the drain deadline once shutdown has
+/// begun.
+async fn drive<W, F>(process: Process, work: W) -> Result<(), ExitError>
+where
+    W: FnOnce(Process) -> F,
+    F: Future<Output = Result<(), ExitError>>,
+{
+    let mut deadline = pin!(async {
         process.shutdown.cancelled().await;
         process.health.drain();
         tokio::time::sleep(DRAIN_DEADLINE).await;
-    };
-    let ordinary_end = async {
-        let result = work(process.clone()).await;
-        process.shutdown.cancel();
-        process.ended.cancel();
-        process.tasks.close();
-        process.tasks.wait().await;
-        result
-    };
+    });
     let result = tokio::select! {
-        result = ordinary_end => result,
-        () = deadline => Err(exit::drain_overdue()),
+        result = work(process.clone()) => result,
+        () = &mut deadline => return Err(exit::drain_overdue()),
     };
-    signals.abort_all();
-    tracing::info!(process = name, "stopped");
-    result
+    process.shutdown.cancel();
+    process.ended.cancel();
+    process.tasks.close();
+    tokio::select! {
+        () = process.tasks.wait() => result,
+        () = deadline => result.and(Err(exit::drain_overdue())),
+    }
 }
 
 fn unavailable_port(address: &str, error: io::Error) -> ExitError {
@@ -190,4 +195,67 @@ fn unavailable_port(address: &str, error: io::Error) -> ExitError {
         source: error,
     })
     .hint("change HEALTH_HOST and HEALTH_PORT, or end the process that has the port")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn process() -> Process {
+        Process::new("test", Settings::default())
+    }
+
+    fn code(result: Result<(), ExitError>) -> Option<u8> {
+        result.err().map(|error| error.code())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_does_not_drain_is_given_up_at_the_deadline() {
+        let started = Instant::now();
+        let result = drive(process(), async |process: Process| {
+            process.shutdown.cancel();
+            pending().await
+        });
+        assert_eq!(code(result.await), Some(70));
+        assert_eq!(started.elapsed(), DRAIN_DEADLINE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_end_before_the_process_does() {
+        let started = Instant::now();
+        let task = Duration::from_secs(5);
+        let result = drive(process(), async |process: Process| {
+            process.tasks.spawn(tokio::time::sleep(task));
+            Ok(())
+        });
+        assert_eq!(code(result.await), None);
+        assert_eq!(started.elapsed(), task);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_hangs_does_not_hide_why_the_work_ended() {
+        let result = drive(process(), async |process: Process| {
+            process.tasks.spawn(pending::<()>());
+            Err(ExitError::unavailable("the broker is gone"))
+        });
+        assert_eq!(code(result.await), Some(69));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_stops_is_not_ready() {
+        let process = process();
+        let health = process.health.clone();
+        assert!(health.is_ready());
+        let result = drive(process, async |process: Process| {
+            process.shutdown.cancel();
+            tokio::task::yield_now().await;
+            assert!(!process.health.is_ready());
+            Ok(())
+        });
+        assert_eq!(code(result.await), None);
+    }
 }

@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(1);
 ///
 /// - `GET /health`: the report; 200 if every required component is up, otherwise 503.
 /// - `GET /ready`: the same report; 503 also while the process drains.
-/// - `GET /metrics`: the OpenMetrics text.
+/// - `GET /metrics`: the `OpenMetrics` text.
 pub fn router(health: Health, metrics: Metrics) -> Router {
     let health = Router::new()
         .route("/health", get(report))

@@ -93,6 +93,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for ExitError {
 
 /// Tells the error on standard error and gives its code, for a `main` that fails before it runs a
 /// process.
+#[must_use]
 pub fn report(error: &ExitError) -> ExitCode {
     let mut text = String::new();
     let _ = writeln!(text, "{error}");

@@ -100,9 +100,13 @@ pub struct Settings {
     #[schemars(extend("x-allowed" = "path of a file"))]
     pub amqp_client_key: Option<PathBuf>,
 
-    /// Targets that tools may reach. Without it every target that is not denied.
+    /// Targets that tools may reach, in place of the default: loopback, private networks (RFC 1918,
+    /// RFC 4193) and link-local IPv6. A name admits the addresses that it has. The address of a
+    /// cloud's metadata service has to be listed as such; multicast and broadcast are never
+    /// reached.
     pub scan_scope_allow: Scope,
-    /// Targets that tools never reach, even if they are allowed.
+    /// Targets that tools never reach, even if they are allowed. A name refuses that name, not its
+    /// addresses.
     pub scan_scope_deny: Scope,
 
     /// Whois servers by top-level domain or kind of query, in place of the built-in ones.

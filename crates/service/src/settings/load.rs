@@ -35,6 +35,16 @@ impl Loaded {
     }
 }
 
+impl From<Settings> for Loaded {
+    /// Settings that were made by a program; every origin is the default.
+    fn from(settings: Settings) -> Self {
+        Self {
+            settings,
+            ..Self::default()
+        }
+    }
+}
+
 impl Settings {
     /// Reads the settings of this process: defaults, then `discovery.toml` in the current
     /// directory or the file named by `DISCOVERY_CONFIG`, then the environment.

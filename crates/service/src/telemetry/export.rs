@@ -68,26 +68,36 @@ fn exporter(endpoint: &OtlpEndpoint) -> Result<SpanExporter, Cause> {
 /// has one.
 fn client(tls: bool) -> Result<Client, Cause> {
     let build = move || -> Result<Client, Cause> {
-        let mut builder = Client::builder().timeout(SEND);
-        if tls {
-            builder = builder.tls_backend_preconfigured(tls_config()?);
-        }
-        Ok(builder.build()?)
+        let roots = if tls {
+            system_roots()?
+        } else {
+            RootCertStore::empty()
+        };
+        let tls = tls_config(roots)?;
+        Ok(Client::builder()
+            .timeout(SEND)
+            .tls_backend_preconfigured(tls)
+            .build()?)
     };
     thread::spawn(build)
         .join()
         .map_err(|_| Cause::from("the thread that builds the HTTP client panicked"))?
 }
 
-/// TLS 1.2 and 1.3 against the certificates of the operating system. The provider is named here,
-/// so that none has to be installed for the process.
-fn tls_config() -> Result<ClientConfig, Cause> {
+/// The authorities that the operating system trusts.
+fn system_roots() -> Result<RootCertStore, Cause> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
         return Err("the operating system has no certificates of authorities".into());
     }
+    Ok(roots)
+}
+
+/// TLS 1.2 and 1.3. The cryptography is named here, so that none has to be installed for the whole
+/// process.
+fn tls_config(roots: RootCertStore) -> Result<ClientConfig, Cause> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
