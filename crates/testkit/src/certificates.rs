@@ -11,6 +11,7 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 use tempfile::TempDir;
+use uuid::Uuid;
 
 /// Where a certificate, its key and its authority's certificate are, all as PEM.
 ///
@@ -46,9 +47,10 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "testkit authority");
+        // A name of its own: with the same name, a client would take one for the other and speak of
+        // a bad signature instead of an unknown authority.
+        let name = format!("testkit authority {}", Uuid::new_v4());
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         fs::write(folder.path().join("ca.pem"), certificate.pem())?;

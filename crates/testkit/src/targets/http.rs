@@ -59,8 +59,10 @@ impl Script {
     #[must_use]
     pub fn response(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
-        let fields: Vec<String> =
-            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let fields: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
         let fields = fields.concat();
         let head = format!(
             "HTTP/1.1 {status} Scripted\r\n{fields}Content-Length: {}\r\nConnection: close\r\n\r\n",

@@ -1,5 +1,18 @@
 //! The harness tested on itself.
 
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod otlp;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
+mod python;
+#[cfg(test)]
 mod queues;
+#[cfg(test)]
 mod rabbitmq;
+#[cfg(test)]
+mod targets;
+#[cfg(test)]
+mod tls;
