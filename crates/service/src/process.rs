@@ -176,9 +176,12 @@ where
         process.health.drain();
         tokio::time::sleep(DRAIN_DEADLINE).await;
     });
+    // The deadline is polled first, so that a process that stops is not ready any more by the time
+    // its work sees that it stops.
     let result = tokio::select! {
-        result = work(process.clone()) => result,
+        biased;
         () = &mut deadline => return Err(exit::drain_overdue()),
+        result = work(process.clone()) => result,
     };
     process.shutdown.cancel();
     process.ended.cancel();
