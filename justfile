@@ -24,6 +24,10 @@ lint:
 doc:
     scripts/doc
 
+# Is docs/configuration.md what the types say?
+generated-fresh:
+    scripts/generated-fresh
+
 # The Dockerfile and compose.yaml.
 deploy-check:
     scripts/deploy-check
