@@ -1,0 +1,2 @@
+//! The process of the network tools' worker.
+fn main() {}
