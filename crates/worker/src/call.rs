@@ -60,7 +60,7 @@ impl Call {
     }
 
     fn late(&self, started: Instant) -> ToolError {
-        let given = self.context.deadline().saturating_duration_since(started);
+        let ran = started.elapsed();
         let done = self.progress.last().map_or_else(
             || "it had told no progress".to_owned(),
             |step| {
@@ -71,7 +71,10 @@ impl Call {
                 format!("it had done {}{total} ({})", step.done, step.message)
             },
         );
-        let message = format!("the deadline passed after {} ms; {done}", given.as_millis());
+        let message = format!(
+            "the deadline passed when it had run {} ms; {done}",
+            ran.as_millis()
+        );
         let max = self.tool.max_deadline().as_millis();
         ToolError::new(ErrorCode::DeadlineExceeded, message).hint(format!(
             "ask for less, or for more time: _meta opendiscovery/timeoutMs up to {max}"

@@ -29,21 +29,20 @@ const METADATA: [IpAddr; 12] = [
     // Oracle Cloud Classic.
     v4(192, 0, 0, 192),
     // AWS.
-    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]),
-    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23]),
+    v6(0xfd00_0ec2_0000_0000_0000_0000_0000_0254),
+    v6(0xfd00_0ec2_0000_0000_0000_0000_0000_0023),
     // Google.
-    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254]),
+    v6(0xfd20_00ce_0000_0000_0000_0000_0000_0254),
     // Scaleway.
-    v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42]),
+    v6(0xfd00_0042_0000_0000_0000_0000_0000_0042),
 ];
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
 }
 
-const fn v6(segments: [u16; 8]) -> IpAddr {
-    let [a, b, c, d, e, f, g, h] = segments;
-    IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h))
+const fn v6(bits: u128) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(bits))
 }
 
 /// The rule of its own that an address has, if any.

@@ -23,7 +23,7 @@ pub(crate) use output::Output;
 /// Deadline of a tool that declares none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest deadline of a tool that declares none.
-const MAX_DEADLINE: Duration = Duration::from_secs(60);
+const MAX_DEADLINE: Duration = Duration::from_mins(1);
 
 /// A short Markdown text of a result, for people and models.
 pub trait Summary {

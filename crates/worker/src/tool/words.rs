@@ -1,5 +1,7 @@
 //! Faults of arguments, said so that a model can correct its call.
 
+use std::fmt::Write as _;
+
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
 use protocol::ToolError;
@@ -92,7 +94,8 @@ fn path(pointer: &str) -> String {
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
         if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
-            path.push_str(&format!("[{part}]"));
+            // Writing to a String cannot fail.
+            let _ = write!(path, "[{part}]");
         } else {
             if !path.is_empty() {
                 path.push('.');
