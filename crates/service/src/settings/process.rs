@@ -59,10 +59,17 @@ impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if !text.is_ascii() {
+            return Err("a directive has ASCII characters only".to_owned());
+        }
+        // The parser counts from the first character that is not blank, and slices from the very
+        // first one; so it gets no blanks.
+        let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+        let text = directives.join(",");
         EnvFilter::builder()
-            .parse(text)
+            .parse(&text)
             .map_err(|error| error.to_string())?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text))
     }
 }
 
@@ -91,9 +98,15 @@ mod tests {
         for text in ["info", "warn,bus=debug", "gateway[call]=trace", "off"] {
             assert!(text.parse::<LogFilter>().is_ok(), "{text}");
         }
-        for text in ["info,bus=loud", "a=b=c"] {
+        for text in ["info,bus=loud", "a=b=c", " \u{e02}\u{16eba}=", "é=info"] {
             assert!(text.parse::<LogFilter>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn blanks_around_a_directive_do_not_count() {
+        let filter: LogFilter = " warn, bus=debug ".parse().unwrap();
+        assert_eq!(filter.to_string(), "warn,bus=debug");
     }
 
     #[test]
