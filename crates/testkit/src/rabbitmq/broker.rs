@@ -72,6 +72,12 @@ impl Broker {
             && first == [1]
     }
 
+    /// Whether anything listens on the node's port.
+    pub(super) fn is_listening(&self) -> bool {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.amqp_port));
+        TcpStream::connect_timeout(&address, LOOK).is_ok()
+    }
+
     /// Evaluates an Erlang expression inside the node and gives its value as text.
     ///
     /// The value must be a string or a binary; `rabbit_json:encode(...)` makes one of most terms.

@@ -172,11 +172,19 @@ impl Node {
         wait_until_ready(self.folder.path(), &self.broker).await
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
-        ensure!(self.watchdog.is_some(), "{signal}: the node does not run");
+    /// The process id of the node itself.
+    ///
+    /// # Errors
+    /// The node does not run.
+    pub fn pid(&self) -> Result<u32> {
+        ensure!(self.watchdog.is_some(), "the node does not run");
         let pid = fs::read_to_string(self.folder.path().join("pid")).context("no pid file")?;
-        let pid = pid.trim().parse().context("the pid file holds no number")?;
-        signal::kill(Pid::from_raw(pid), signal).with_context(|| format!("{signal} to RabbitMQ"))
+        pid.trim().parse().context("the pid file holds no number")
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.pid()?.cast_signed());
+        signal::kill(pid, signal).with_context(|| format!("{signal} to RabbitMQ"))
     }
 
     /// Ends the watchdog and, through it, everything that it started.
@@ -190,7 +198,10 @@ impl Node {
             let _ = pipe.write_all(b"keep\n");
         }
         let end = Instant::now() + CLEAN_UP;
-        while Instant::now() < end && matches!(watchdog.try_wait(), Ok(None)) {
+        // A killed process can hold its port a little longer, and a restart needs it.
+        while Instant::now() < end
+            && (matches!(watchdog.try_wait(), Ok(None)) || self.broker.is_listening())
+        {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

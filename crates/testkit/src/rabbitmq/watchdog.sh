@@ -39,4 +39,5 @@ else
 fi
 
 kill -KILL -$node
-[ "$word" = keep ] || rm -rf "$folder"
+# The node may still be writing its last; the second try finds it gone.
+[ "$word" = keep ] || rm -rf "$folder" 2>/dev/null || { sleep 1; rm -rf "$folder"; }

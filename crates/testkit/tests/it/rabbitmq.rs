@@ -1,6 +1,43 @@
 //! `RabbitMQ` nodes: shared, own, killed and restarted.
 
-use testkit::rabbitmq::{Node, shared};
+use std::{fs, path::Path, time::Duration};
+
+use testkit::{
+    process::Program,
+    rabbitmq::{Node, shared},
+    wait,
+};
+
+/// Whether a process is there and not a mere entry that its parent has not read yet.
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    stat.rsplit(") ")
+        .next()
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+}
+
+#[tokio::test]
+async fn killed_test_process_leaves_no_child_and_no_own_broker() {
+    let test = std::env::current_exe().unwrap();
+    let target = test
+        .ancestors()
+        .find(|folder| folder.join("examples").is_dir())
+        .unwrap();
+    let holder = Program::new(target.join("examples/holder"))
+        .start()
+        .unwrap();
+    let pids = holder
+        .stdout()
+        .line("its children", Duration::from_secs(90), |_| true)
+        .await;
+    let pids = pids.unwrap();
+    assert!(pids.split(' ').all(is_alive), "{pids}");
+    holder.kill_9().unwrap();
+    let gone = async || (!pids.split(' ').any(is_alive)).then_some(());
+    wait::until("nothing is left", Duration::from_secs(10), gone)
+        .await
+        .unwrap();
+}
 
 #[tokio::test]
 async fn shared_node_gives_each_caller_a_virtual_host_of_its_own() {
