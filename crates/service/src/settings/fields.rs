@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AmqpUrl, ExchangeName, Host, LoadBalance, LogFilter, LogFormat, Milliseconds, OtlpEndpoint,
-    QueuePrefix, Scope, Seconds, Secret, Site, Transports, WhenNoWorker, WhoisServers, text,
+    AllowedHosts, AllowedOrigins, AmqpUrl, ExchangeName, Host, LoadBalance, LogFilter, LogFormat,
+    Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret, Site, Transports,
+    WhenNoWorker, WhoisServers, text,
 };
 
 /// Every setting of the platform, validated.
@@ -25,6 +26,14 @@ pub struct Settings {
     /// Port of the gateway. `0` takes any free port.
     #[serde(deserialize_with = "text::parse")]
     pub http_port: u16,
+    /// Further names by which clients may reach the gateway, as they stand in the `Host` header.
+    /// Loopback names and addresses, `HTTP_HOST` and the address that a client connected to are
+    /// always allowed; everything else is refused with status 403, because it may be a web page
+    /// that had its name pointed here (DNS rebinding).
+    pub http_allowed_hosts: AllowedHosts,
+    /// Web pages that may use the gateway besides those of the allowed hosts, as they stand in
+    /// the `Origin` header. Requests without that header do not come from a page.
+    pub http_allowed_origins: AllowedOrigins,
 
     /// Where a process listens on `HEALTH_PORT`.
     pub health_host: Host,
@@ -152,6 +161,8 @@ impl Default for Settings {
             transport_mode: Transports::default(),
             http_host: Host::default(),
             http_port: 3000,
+            http_allowed_hosts: AllowedHosts::default(),
+            http_allowed_origins: AllowedOrigins::default(),
             health_host: Host::default(),
             health_port: 0,
             amqp_url: None,

@@ -12,7 +12,13 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         title: "Transports",
         about: "How MCP clients reach the gateway.",
-        keys: &["transport_mode", "http_host", "http_port"],
+        keys: &[
+            "transport_mode",
+            "http_host",
+            "http_port",
+            "http_allowed_hosts",
+            "http_allowed_origins",
+        ],
     },
     Group {
         title: "Health and metrics",

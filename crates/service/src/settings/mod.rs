@@ -25,6 +25,7 @@ mod problem;
 mod process;
 mod reference;
 mod text;
+mod web;
 
 pub use crate::error::Error;
 pub use broker::{AmqpUrl, ExchangeName, QueuePrefix, Secret};
@@ -38,3 +39,4 @@ pub use pairs::{NoWorker, WhenNoWorker, WhoisServers};
 pub use problem::{Origin, Problem, Warning};
 pub use process::{LogFilter, Site};
 pub use reference::reference_markdown;
+pub use web::{AllowedHosts, AllowedOrigins};
