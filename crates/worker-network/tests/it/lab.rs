@@ -1,0 +1,173 @@
+//! Network namespaces for tests that need hosts, routers and silence.
+//!
+//! A test calls [`lab`] with its body. The test process starts itself anew, in namespaces of
+//! its own, for just that test, and the body runs there: as root of an empty network.
+//! This needs neither root nor changes to the machine.
+
+use std::any::type_name;
+use std::process::Output;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+/// Set where a body runs; holds the stage of [`nested`].
+const STAGE: &str = "NETWORK_LAB_STAGE";
+/// Longest time that a body may take.
+const DEADLINE: Duration = Duration::from_secs(45);
+/// User, network and mount namespaces in which the test is root.
+const NAMESPACES: [&str; 5] = ["unshare", "--user", "--map-root-user", "--net", "--mount"];
+
+/// Runs the body in an empty network, in which only the loopback interface is up.
+pub(crate) fn lab<F: AsyncFnOnce()>(body: F) {
+    lab_with(&[], body);
+}
+
+/// Like [`lab`], with a command (for example `setpriv` with options) that the process is
+/// started by.
+pub(crate) fn lab_with<F: AsyncFnOnce()>(starter: &[&str], body: F) {
+    match stage().as_deref() {
+        None => {
+            start_again(
+                &test_name::<F>(),
+                &[&NAMESPACES[..], starter].concat(),
+                "lab",
+            );
+        }
+        Some("lab") => {
+            ip("link set lo up");
+            // `ip netns` keeps its names here; the machine's own directory stays as it is.
+            run(&["mount", "-t", "tmpfs", "tmpfs", "/run"]);
+            here(body);
+        }
+        Some(_) => here(body),
+    }
+}
+
+/// The stage that a body is in: `lab`, or what [`nested`] was called with.
+pub(crate) fn stage() -> Option<String> {
+    std::env::var_os(STAGE).and_then(|stage| stage.into_string().ok())
+}
+
+/// Runs a test once more from inside its own body, with a command in front; [`stage`] tells the
+/// body which of both it is.
+pub(crate) fn nested(test: &str, starter: &[&str], stage: &str) {
+    start_again(test, starter, stage);
+}
+
+/// `ip` with arguments separated by blanks.
+pub(crate) fn ip(arguments: &str) -> String {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    run(&[&["ip"], words.as_slice()].concat())
+}
+
+/// What `ip -json` says.
+pub(crate) fn ip_json(arguments: &str) -> Vec<serde_json::Value> {
+    let text = ip(&format!("-json {arguments}"));
+    let objects: Vec<serde_json::Value> = match text.trim() {
+        "" => Vec::new(),
+        text => serde_json::from_str(text).expect("ip -json writes JSON"),
+    };
+    // Filtered lists have empty objects in place of what was filtered out.
+    objects
+        .into_iter()
+        .filter(|object| object.as_object().is_some_and(|o| !o.is_empty()))
+        .collect()
+}
+
+/// Sets a kernel parameter of the lab's network, named by its path below `/proc/sys`.
+pub(crate) fn sysctl(path: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/{path}"), value).unwrap_or_else(|e| panic!("{path}: {e}"));
+}
+
+/// Gives names to addresses, by lines of hosts(5).
+pub(crate) fn hosts(lines: &str) {
+    std::fs::write("/run/hosts", lines).unwrap();
+    run(&["mount", "--bind", "/run/hosts", "/etc/hosts"]);
+}
+
+/// A pair of interfaces: `near` in the lab, `far` in a namespace of that name, both up. The lab
+/// has 10.1.0.1 and fd01::1 on it, the far side 10.1.0.2 and fd01::2.
+pub(crate) fn far_side() {
+    ip("netns add far");
+    ip("link add near type veth peer name far netns far");
+    ip("-netns far link set lo up");
+    ip("addr add 10.1.0.1/24 dev near");
+    ip("addr add fd01::1/64 dev near nodad");
+    ip("-netns far addr add 10.1.0.2/24 dev far");
+    ip("-netns far addr add fd01::2/64 dev far nodad");
+    ip("link set near up");
+    ip("-netns far link set far up");
+}
+
+/// Runs a program to its end and gives its output.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests build networks with the system's own commands, and compare with them"
+)]
+pub(crate) fn run(command: &[&str]) -> String {
+    let output = std::process::Command::new(command[0])
+        .args(&command[1..])
+        .output()
+        .unwrap_or_else(|error| {
+            panic!(
+                "cannot run {}: {error}; run scripts/test, which installs what tests need",
+                command[0]
+            )
+        });
+    checked(&command.join(" "), &output)
+}
+
+fn here<F: AsyncFnOnce()>(body: F) {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        timeout(DEADLINE, body())
+            .await
+            .expect("the body ends in time");
+    });
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a process gets namespaces of its own only while it has one thread: when it starts"
+)]
+fn start_again(test: &str, starter: &[&str], stage: &str) {
+    let executable = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(starter[0])
+        .args(&starter[1..])
+        .arg(executable)
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(STAGE, stage)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {}: {error}", starter[0]));
+    let said = checked(
+        "the test in namespaces of its own (needs util-linux, and unprivileged user namespaces or root: sysctl kernel.unprivileged_userns_clone=1)",
+        &output,
+    );
+    assert!(
+        said.contains("1 passed"),
+        "the test was not found again: {said}"
+    );
+}
+
+/// `module::test` for a closure in it.
+fn test_name<F>() -> String {
+    let path = type_name::<F>();
+    let (_, path) = path.split_once("::").unwrap();
+    path.split("::{{").next().unwrap().to_owned()
+}
+
+fn checked(what: &str, output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{what} failed: {}\n{said}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    said
+}
