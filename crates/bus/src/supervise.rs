@@ -34,10 +34,10 @@ impl Backoff {
     /// processes do not come back in step.
     pub(crate) fn delays(&self) -> impl Iterator<Item = Duration> + Send + use<> {
         let cap = self.cap.max(self.first);
-        // Jitter adds up to the first delay, so the room for it is kept below the cap.
+        // Jitter adds up to a delay's own length, so the room for it is kept below the cap.
         ExponentialBuilder::default()
             .with_min_delay(self.first)
-            .with_max_delay(cap.saturating_sub(self.first).max(self.first))
+            .with_max_delay((cap / 2).max(self.first))
             .with_factor(2.0)
             .with_jitter()
             .without_max_times()
@@ -80,26 +80,17 @@ where
             () = shutdown.cancelled() => return Ok(()),
             opened = bus.open(name) => opened,
         };
-        let error = match opened {
+        let ended = match opened {
             Ok(link) => {
-                if was_connected {
+                if std::mem::replace(&mut was_connected, true) {
                     bus.stats().count_reconnect();
                     info!(link = name, "connected to the message broker again");
                 }
-                was_connected = true;
-                let link: Arc<dyn Link> = Arc::from(link);
-                let ended = tokio::select! {
-                    ended = session(Arc::clone(&link)) => ended,
-                    error = link.lost() => Err(error),
-                };
-                link.close().await;
-                match ended {
-                    Ok(()) => return Ok(()),
-                    Err(error) => error,
-                }
+                hold(Arc::from(link), &mut session).await
             }
-            Err(error) => error,
+            Err(error) => Err(error),
         };
+        let Err(error) = ended else { return Ok(()) };
         if error.is_final() {
             return Err(error);
         }
@@ -127,6 +118,20 @@ where
     }
 }
 
+/// Runs one session for as long as its link lives.
+async fn hold<F, S>(link: Arc<dyn Link>, session: &mut F) -> Result<(), Error>
+where
+    F: FnMut(Arc<dyn Link>) -> S,
+    S: Future<Output = Result<(), Error>>,
+{
+    let ended = tokio::select! {
+        ended = session(Arc::clone(&link)) => ended,
+        error = link.lost() => Err(error),
+    };
+    link.close().await;
+    ended
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,9 +149,7 @@ mod tests {
             "{delays:?}"
         );
         assert!(
-            delays[10..]
-                .iter()
-                .all(|delay| *delay >= backoff.cap * 9 / 10),
+            delays[10..].iter().all(|delay| *delay >= backoff.cap / 2),
             "{delays:?}"
         );
         assert!(

@@ -1,6 +1,7 @@
 use std::num::NonZeroU16;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -18,6 +19,9 @@ use super::{ANSWER_TIME, Endpoint, codec, fault};
 use crate::bus::Cancel;
 use crate::topology::{Exchange, Lifetime, Overflow};
 use crate::{Consumer, Delivery, Error, Link, Queue, Settle};
+
+/// How often the state of a connection is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// One connection for consuming.
 pub(super) struct AmqpLink {
@@ -113,6 +117,29 @@ impl AmqpLink {
     }
 }
 
+/// Resolves when a connection has ended, with the reason.
+///
+/// An error event may concern a channel only, and not every end of a connection is
+/// announced as an event; so the connection's state decides.
+pub(super) async fn end_of(
+    connection: &Connection,
+    events: &mut BoxStream<'static, Event>,
+) -> Error {
+    let mut look = tokio::time::interval(LOOK);
+    let mut why = "the connection has ended".to_owned();
+    loop {
+        tokio::select! {
+            Some(event) = events.next() => if let Event::Error(error) = event {
+                why = error.to_string();
+            },
+            _ = look.tick() => {}
+        }
+        if !connection.status().connected() {
+            return Error::Lost(why);
+        }
+    }
+}
+
 /// Declares the platform's exchanges; harmless where they exist.
 pub(super) async fn declare_exchanges(
     channel: &Channel,
@@ -199,13 +226,7 @@ impl Link for AmqpLink {
     }
 
     async fn lost(&self) -> Error {
-        let mut events = self.events.lock().await;
-        while let Some(event) = events.next().await {
-            if let Event::Error(error) = event {
-                return Error::Lost(error.to_string());
-            }
-        }
-        Error::Lost("the connection has ended".to_owned())
+        end_of(&self.connection, &mut *self.events.lock().await).await
     }
 
     async fn close(&self) {

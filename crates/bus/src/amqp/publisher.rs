@@ -1,15 +1,16 @@
+use std::pin::pin;
 use std::sync::Arc;
 
 use deadpool_lapin::{Connection as Pooled, Pool};
 use futures::StreamExt;
+use lapin::Channel;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Event};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::in_flight::{Done, InFlight};
-use super::link::{declare_exchanges, in_time};
+use super::link::{declare_exchanges, end_of, in_time};
 use super::{ANSWER_TIME, Endpoint, codec};
 use crate::topology::Exchange;
 use crate::{Error, Publish, PublishError, Stats};
@@ -166,6 +167,7 @@ impl Task {
     /// Sends what comes in; returns why it had to stop.
     async fn work(&mut self, connection: Arc<Pooled>, channel: &Channel) -> Error {
         let mut events = connection.events_listener().boxed();
+        let mut ended = pin!(end_of(&connection, &mut events));
         self.connection.send_replace(Some(Arc::clone(&connection)));
         let mut in_flight = InFlight::default();
         let mut batch = Vec::with_capacity(BATCH);
@@ -185,11 +187,7 @@ impl Task {
                         break Error::Lost(error.to_string());
                     }
                 }
-                event = events.next() => match event {
-                    Some(Event::Error(error)) => break Error::Lost(error.to_string()),
-                    Some(_) => {}
-                    None => break Error::Lost("the connection has ended".to_owned()),
-                },
+                error = &mut ended => break error,
             }
         };
         self.connection.send_replace(None);

@@ -115,6 +115,11 @@ impl PendingCall {
                     self.replies.bus().connected().await;
                     return Woken::AskAgain;
                 }
+                Err(PublishError::Unroutable(_)) if self.replies.workers_may_be_late() => {
+                    self.inbox = None;
+                    tokio::time::sleep(LATE_WORKER).await;
+                    return Woken::AskAgain;
+                }
                 Err(error) => {
                     self.inbox = None;
                     return Woken::Failed(self.refused(error));
@@ -236,6 +241,8 @@ impl PendingCall {
     }
 }
 
+/// Time between two attempts to reach workers that are not back yet.
+const LATE_WORKER: Duration = Duration::from_millis(200);
 /// How long a cancel may take to be sent.
 const CANCEL_TIME: Duration = Duration::from_millis(500);
 

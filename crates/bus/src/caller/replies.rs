@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use protocol::{Names, headers};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::{CallError, MAX_PENDING};
@@ -15,6 +16,10 @@ use crate::{Bus, Delivery, Error, Link, Queue};
 
 /// Notifications that wait for a slow reader; beyond, newer ones are dropped.
 const NOTIFICATIONS: usize = 64;
+
+/// How long workers may take to be back after an outage. A broker that lost its disk has no
+/// work queues until the workers declare them again.
+const RETURN_TIME: Duration = Duration::from_secs(10);
 
 /// The reply queue of this process and everyone who waits on it.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(super) struct Replies {
     instance: String,
     message_ttl: Duration,
     generation: AtomicU64,
+    /// When the last outage ended, if there was one.
+    came_back: Mutex<Option<Instant>>,
     /// Name of the reply queue, while it is consumed.
     reply_to: watch::Sender<Option<Arc<str>>>,
     waiting: Mutex<HashMap<String, Waiting>>,
@@ -60,6 +67,7 @@ impl Replies {
             instance,
             message_ttl,
             generation: AtomicU64::new(0),
+            came_back: Mutex::default(),
             reply_to: watch::Sender::new(None),
             waiting: Mutex::default(),
             pending: AtomicUsize::new(0),
@@ -121,6 +129,15 @@ impl Replies {
         }
     }
 
+    /// True shortly after an outage, when workers may not be back with their queues yet.
+    pub(super) fn workers_may_be_late(&self) -> bool {
+        let came_back = *self
+            .came_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        came_back.is_some_and(|at| at.elapsed() < RETURN_TIME)
+    }
+
     /// The instance that started the call, if it said so.
     pub(super) fn started_on(&self, correlation_id: &str) -> Option<String> {
         self.lock().get(correlation_id)?.started_on.clone()
@@ -149,6 +166,12 @@ impl Replies {
         let replies = Arc::clone(self);
         async move {
             let generation = replies.generation.fetch_add(1, Ordering::Relaxed) + 1;
+            if generation > 1 {
+                *replies
+                    .came_back
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            }
             let name = replies.names.reply_queue(&replies.instance, generation);
             link.declare(&Queue::exclusive(name.clone(), Vec::new()))
                 .await?;
