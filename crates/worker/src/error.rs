@@ -1,6 +1,7 @@
+use service::ExitError;
 use thiserror::Error as ThisError;
 
-/// Why a worker cannot be built or cannot go on.
+/// Why a worker cannot start or cannot go on.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,12 +13,50 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// The scan scope cannot be used.
+    #[error("the scan scope cannot be used")]
+    Scope(#[from] ScopeError),
+    /// The queue prefix cannot be used.
+    #[error("AMQP_QUEUE_PREFIX cannot be used")]
+    Prefix(#[from] protocol::Error),
+    /// The bus gave up, or refuses this worker.
+    #[error("the worker cannot use the message broker")]
+    Bus(#[source] bus::Error),
+    /// A task of the runtime failed.
+    #[error("the worker failed by a fault of its own")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+impl Error {
+    /// The end of the process: 64 for settings, 69 for a broker that stays away, 78 for a
+    /// queue that another version made, 70 for faults of our own.
+    #[must_use]
+    pub fn into_exit(self) -> ExitError {
+        match self {
+            Self::Scope(_) | Self::Prefix(_) | Self::Bus(bus::Error::Settings { .. }) => {
+                ExitError::usage(self).hint("docs/configuration.md lists every setting")
+            }
+            Self::Bus(ref error) => {
+                let hint = error.hint();
+                let exit = match error {
+                    bus::Error::Mismatch { .. } => ExitError::new(78, self),
+                    _ => ExitError::unavailable(self),
+                };
+                match hint {
+                    Some(hint) => exit.hint(hint),
+                    None => exit,
+                }
+            }
+            Self::Declaration { .. } | Self::Task(_) => ExitError::internal(self),
+        }
+    }
 }
 
 /// Why a text is not a host.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 #[error(
-    "{host:?} is not a host: {why}; allowed: an IPv4 address such as 192.0.2.1, an IPv6 address such as 2001:db8::1 without brackets or zone, or a host name such as server.example.com"
+    "{host:?} is not a host: {why}; allowed: an IPv4 address such as 192.0.2.1, an IPv6 address \
+     such as 2001:db8::1 without brackets or zone, or a host name such as server.example.com"
 )]
 pub struct HostError {
     /// The beginning of the text.
@@ -29,7 +68,8 @@ pub struct HostError {
 /// Why a list of scan targets cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 #[error(
-    "{setting}: {item:?} {why}; allowed: a network such as 10.0.0.0/8, an address, a host name, or *.domain"
+    "{setting}: {item:?} {why}; allowed: a network such as 10.0.0.0/8, an address, a host name, \
+     or *.domain"
 )]
 pub struct ScopeError {
     /// Name of the setting.

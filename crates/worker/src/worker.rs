@@ -5,12 +5,13 @@ use protocol::mcp::code;
 use protocol::response::{CallToolResult, RpcError};
 use protocol::{Category, ErrorCode, ToolDescriptor, ToolError, canonical_tool_name};
 use serde_json::{Value, json};
+use service::Settings;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::Call;
 use crate::progress::Progress;
-use crate::{Context, Error, HostIdentity, Scope, Tool};
+use crate::{Context, Error, HostIdentity, Scope, ScopeError, Tool};
 
 /// The tools of one category, and what they run with.
 #[derive(Debug, Clone)]
@@ -19,8 +20,8 @@ pub struct Worker {
     prefetch: NonZeroU16,
     tools: BTreeMap<&'static str, Tool>,
     fault: Option<String>,
-    scope: Scope,
-    host: HostIdentity,
+    scope: Option<Scope>,
+    host: Option<HostIdentity>,
 }
 
 impl Worker {
@@ -33,8 +34,8 @@ impl Worker {
             prefetch,
             tools: BTreeMap::new(),
             fault: None,
-            scope: Scope::default(),
-            host: HostIdentity::default(),
+            scope: None,
+            host: None,
         }
     }
 
@@ -47,17 +48,18 @@ impl Worker {
         self
     }
 
-    /// Sets what the tools may touch; the default is loopback and private networks.
+    /// Sets what the tools may touch; without it the settings of the process decide.
     #[must_use]
     pub fn scope(mut self, scope: Scope) -> Self {
-        self.scope = scope;
+        self.scope = Some(scope);
         self
     }
 
-    /// Sets the host and site that the tools speak for.
+    /// Sets the host and site that the tools speak for; without it this host, and the site
+    /// in the settings of the process.
     #[must_use]
     pub fn host(mut self, host: HostIdentity) -> Self {
-        self.host = host;
+        self.host = Some(host);
         self
     }
 
@@ -95,8 +97,8 @@ impl Worker {
         let cancellation = CancellationToken::new();
         let progress = Progress::default();
         let context = Context::new(
-            self.scope.clone(),
-            self.host.clone(),
+            self.scan_scope(),
+            self.host_identity(),
             Instant::now() + tool.default_deadline(),
             cancellation.clone(),
             progress.clone(),
@@ -117,6 +119,26 @@ impl Worker {
             let error = ToolError::new(ErrorCode::Internal, error.to_string());
             json!(CallToolResult::error(&error))
         })
+    }
+
+    /// Takes from the settings what was not set before.
+    pub(crate) fn configured(mut self, settings: &Settings) -> Result<Self, ScopeError> {
+        if self.scope.is_none() {
+            let (allow, deny) = (&settings.scan_scope_allow, &settings.scan_scope_deny);
+            self.scope = Some(Scope::new(allow, deny)?);
+        }
+        if self.host.is_none() {
+            self.host = Some(HostIdentity::of_site(settings.discovery_site.as_str()));
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn scan_scope(&self) -> Scope {
+        self.scope.clone().unwrap_or_default()
+    }
+
+    pub(crate) fn host_identity(&self) -> HostIdentity {
+        self.host.clone().unwrap_or_default()
     }
 
     /// The tool behind a name, call-time names included.

@@ -185,7 +185,7 @@ pub(crate) fn worker() -> Worker {
                     text: String::new(),
                 })
             })
-            .deadline(Duration::from_millis(50), Duration::from_secs(60)),
+            .deadline(Duration::from_millis(50), Duration::from_mins(1)),
         )
 }
 

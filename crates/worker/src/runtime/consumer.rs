@@ -1,0 +1,140 @@
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{Consumer, Delivery, Error, Link, Queue};
+use futures::{StreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::handle::{Seat, handle};
+use super::{DRAIN_TIME, Runtime, control};
+
+/// How long deliveries that were on their way may still come after consuming has stopped.
+const ON_THEIR_WAY: Duration = Duration::from_secs(1);
+
+/// One connection's life: declare, consume, and hand each delivery to a task of its own.
+///
+/// Dropping the future aborts every call that came over the connection: the broker hands
+/// them to somebody else. When the worker stops, no more is taken, what has not started
+/// goes back, and what runs is finished.
+pub(super) async fn session(
+    runtime: Arc<Runtime>,
+    prefetch: NonZeroU16,
+    link: Arc<dyn Link>,
+) -> Result<(), Error> {
+    let (mut deliveries, mut control) = begin(&runtime, prefetch, &*link).await?;
+    let consuming = runtime.presence.consuming();
+    let seat = Arc::new(Seat {
+        runtime: Arc::clone(&runtime),
+        permits: Arc::new(Semaphore::new(prefetch.get().into())),
+    });
+    let mut renew = runtime.renew.subscribe();
+    let mut calls = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = runtime.stop.cancelled() => break,
+            _ = renew.changed() => return Err(ended("the broker knows no consumer")),
+            Some(joined) = calls.join_next() => whole(joined)?,
+            message = control.next() => {
+                let message = message.ok_or_else(|| ended("the control queue is gone"))?;
+                control::take(&runtime, &message);
+            }
+            delivery = deliveries.next() => {
+                let delivery = delivery.ok_or_else(|| ended("the work queue is gone"))?;
+                calls.spawn(handle(Arc::clone(&seat), delivery));
+            }
+        }
+    }
+    drain(&runtime, deliveries, control, calls).await;
+    drop(consuming);
+    Ok(())
+}
+
+/// Control first: a cancel must not be missed for a call that is consumed.
+async fn begin(
+    runtime: &Runtime,
+    prefetch: NonZeroU16,
+    link: &dyn Link,
+) -> Result<(Consumer, Consumer), Error> {
+    let category = runtime.worker.category();
+    let work = Queue::work(&runtime.names, category);
+    link.declare(&work).await?;
+    link.declare(&Queue::dead(&runtime.names)).await?;
+    let control = control::queue(runtime);
+    link.declare(&control).await?;
+    let control = link.consume(&control.name, None).await?;
+    let deliveries = link.consume(&work.name, Some(prefetch)).await?;
+    tracing::info!(queue = work.name, prefetch, "consuming");
+    Ok((deliveries, control))
+}
+
+/// Stops taking calls and sees the running ones through, within a bound.
+async fn drain(
+    runtime: &Runtime,
+    deliveries: Consumer,
+    mut control: Consumer,
+    mut calls: JoinSet<()>,
+) {
+    let (mut deliveries, is_open) = match stop(deliveries).await {
+        Some(deliveries) => (deliveries.boxed(), true),
+        None => (stream::empty().boxed(), false),
+    };
+    let quiet = Instant::now() + ON_THEIR_WAY;
+    let ended = async {
+        let mut is_open = is_open;
+        while is_open || !calls.is_empty() {
+            tokio::select! {
+                biased;
+                Some(joined) = calls.join_next() => drop(whole(joined)),
+                Some(message) = control.next() => control::take(runtime, &message),
+                delivery = deliveries.next(), if is_open => match delivery {
+                    Some(delivery) => give_back(&delivery).await,
+                    None => is_open = false,
+                },
+                () = sleep_until(quiet), if is_open => is_open = false,
+            }
+        }
+    };
+    if timeout(DRAIN_TIME, ended).await.is_err() {
+        tracing::warn!("calls did not end in time and go to other workers");
+    }
+}
+
+/// Asks the broker for no more; gives back what is still on its way.
+///
+/// A consumer can be moved between threads but not shared, so waiting on it needs a thread
+/// that holds it alone.
+async fn stop(deliveries: Consumer) -> Option<Consumer> {
+    let runtime = Handle::current();
+    let stopped = spawn_blocking(move || {
+        let cancelled = runtime.block_on(deliveries.cancel());
+        (deliveries, cancelled)
+    });
+    let (deliveries, cancelled) = stopped.await.ok()?;
+    if let Err(error) = cancelled {
+        tracing::debug!(%error, "the consumer was gone already");
+    }
+    Some(deliveries)
+}
+
+async fn give_back(delivery: &Delivery) {
+    if let Err(error) = delivery.requeue().await {
+        tracing::debug!(%error, "the broker takes the delivery back by itself");
+    }
+}
+
+/// A task that panicked has not settled its delivery; a new link gives it back.
+fn whole(joined: Result<(), JoinError>) -> Result<(), Error> {
+    joined.map_err(|error| {
+        tracing::error!(%error, "handling a delivery failed by a fault of the runtime");
+        ended("a fault of the runtime")
+    })
+}
+
+fn ended(why: &str) -> Error {
+    Error::Lost(why.to_owned())
+}

@@ -1,0 +1,188 @@
+//! One delivery, from the queue to its settlement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{Delivery, Message};
+use protocol::mcp::code;
+use protocol::response::RpcError;
+use protocol::{headers, response};
+use serde_json::value::RawValue;
+use service::telemetry::trace::{self, TraceContext};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{Instrument, Span, field};
+
+use super::cancels::Registration;
+use super::job::Job;
+use super::reply::{Replies, Sent};
+use super::request::{Refused, Request, until_deadline};
+use super::{Runtime, dead_letter};
+
+/// What the deliveries of one connection share.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) runtime: Arc<Runtime>,
+    /// As many as the prefetch: a call that was acked before it runs makes the broker send
+    /// one more, which waits.
+    pub(super) permits: Arc<Semaphore>,
+}
+
+/// What is to become of a delivery.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is done.
+    Ack,
+    /// It is not, for this reason; somebody else may do better.
+    Requeue(String),
+    /// It is settled already.
+    Settled,
+}
+
+impl From<Sent> for Verdict {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Confirmed | Sent::Nobody => Self::Ack,
+            Sent::Unconfirmed(fault) => Self::Requeue(fault),
+        }
+    }
+}
+
+/// Answers a delivery, then settles it.
+pub(super) async fn handle(seat: Arc<Seat>, delivery: Delivery) {
+    let runtime = &seat.runtime;
+    if delivery.redelivered {
+        runtime
+            .metrics
+            .redelivered(runtime.worker.category().as_str());
+    }
+    let settled = match answer(&seat, &delivery).await {
+        Verdict::Ack => delivery.ack().await,
+        Verdict::Requeue(fault) => {
+            tracing::warn!(fault, "a call goes back to the queue");
+            runtime.faults.remember(&delivery.message, &fault);
+            delivery.requeue().await
+        }
+        Verdict::Settled => Ok(()),
+    };
+    if let Err(error) = settled {
+        tracing::debug!(%error, "the broker will hand the delivery out again");
+    }
+}
+
+async fn answer(seat: &Seat, delivery: &Delivery) -> Verdict {
+    let (runtime, message) = (&seat.runtime, &delivery.message);
+    let Some(replies) = Replies::to_sender_of(message, &runtime.bus, &runtime.instance) else {
+        tracing::warn!(
+            app_id = message.app_id,
+            "a call without reply-to was dropped"
+        );
+        return Verdict::Ack;
+    };
+    if until_deadline(message) == Some(Duration::ZERO) {
+        runtime.metrics.expired(runtime.worker.category().as_str());
+        return Verdict::Ack;
+    }
+    if let Some(deliveries) = dead_letter::poison(message) {
+        return give_up(runtime, delivery, deliveries, replies).await;
+    }
+    let request = match read(message, runtime) {
+        Ok(request) => request,
+        Err(refused) => return refuse(runtime, replies, &refused).await,
+    };
+    let correlation_id = message.correlation_id.as_deref().unwrap_or_default();
+    let Some(registration) = runtime.cancels.enter(correlation_id) else {
+        return Verdict::Ack;
+    };
+    let permit = match permit(seat, &registration).await {
+        Ok(permit) => permit,
+        Err(verdict) => return verdict,
+    };
+    let span = span(runtime, &request, message);
+    let job = Job {
+        runtime: Arc::clone(runtime),
+        time_left: request.time_left(message),
+        request,
+        replies,
+        registration,
+        permit,
+        measured: runtime.metrics.call(runtime.worker.category().as_str()),
+    };
+    // The job logs and starts tasks: all of that belongs to the call.
+    job.settle(delivery).instrument(span).await
+}
+
+fn read(message: &Message, runtime: &Runtime) -> Result<Request, Refused> {
+    let request = Request::read(message, &runtime.worker)?;
+    if message.correlation_id.as_ref().is_none_or(String::is_empty) {
+        let error = "a call needs the property correlation-id, unique for its reply queue";
+        return Err(Refused {
+            id: Some(request.id),
+            error: RpcError::new(code::INVALID_REQUEST, error),
+        });
+    }
+    Ok(request)
+}
+
+/// A right to run; what has not started when the worker stops goes back.
+async fn permit(seat: &Seat, registration: &Registration) -> Result<OwnedSemaphorePermit, Verdict> {
+    let stops = || Verdict::Requeue("the worker stops".to_owned());
+    tokio::select! {
+        biased;
+        () = seat.runtime.stop.cancelled() => Err(stops()),
+        () = registration.token.cancelled() => Err(Verdict::Ack),
+        permit = Arc::clone(&seat.permits).acquire_owned() => permit.map_err(|_| stops()),
+    }
+}
+
+async fn refuse(runtime: &Runtime, replies: Replies, refused: &Refused) -> Verdict {
+    let Refused { id, error } = refused;
+    tracing::info!(code = error.code, error.message, "a request was refused");
+    let call = runtime.metrics.call(runtime.worker.category().as_str());
+    call.finish(service::Outcome::ProtocolError);
+    let body = response::error(id.as_deref(), error);
+    replies.finish(headers::kind::ERROR, body).await.into()
+}
+
+/// Ends a call that nobody could finish: its caller is told, and it is kept for people.
+async fn give_up(
+    runtime: &Runtime,
+    delivery: &Delivery,
+    deliveries: i64,
+    replies: Replies,
+) -> Verdict {
+    let id = protocol::Envelope::parse(&delivery.message.body).ok();
+    let id: Option<&RawValue> = id.and_then(|envelope| envelope.id());
+    let body = response::error(id, &dead_letter::error(deliveries));
+    if let Sent::Unconfirmed(fault) = replies.finish(headers::kind::ERROR, body).await {
+        return Verdict::Requeue(fault);
+    }
+    match dead_letter::bury(delivery, deliveries, runtime).await {
+        Ok(()) => {
+            tracing::error!(deliveries, "a call became a dead letter");
+            runtime
+                .metrics
+                .dead_lettered(runtime.worker.category().as_str());
+            Verdict::Ack
+        }
+        Err(fault) => Verdict::Requeue(fault),
+    }
+}
+
+/// The span of a call, a child of its caller's.
+fn span(runtime: &Runtime, request: &Request, message: &Message) -> Span {
+    let span = tracing::info_span!(
+        "tools/call",
+        otel.kind = "consumer",
+        tool = request.tool.name(),
+        category = %runtime.worker.category(),
+        outcome = field::Empty,
+    );
+    let header = |name: &str| message.headers.text(name);
+    let parent = TraceContext::new(
+        header(headers::TRACEPARENT),
+        header(headers::TRACESTATE),
+        header(headers::BAGGAGE),
+    );
+    trace::set_parent(&span, &parent);
+    span
+}

@@ -1,0 +1,169 @@
+//! A worker on the bus.
+//!
+//! Each consumer keeps a connection of its own alive ([`consumer`]); each delivery is a
+//! task ([`handle`], [`job`]); one task speaks to gateways ([`announcer`]). All of them
+//! share one [`Runtime`].
+
+mod announcer;
+mod cancels;
+mod consumer;
+mod control;
+mod dead_letter;
+mod handle;
+mod job;
+mod presence;
+mod recent;
+mod reply;
+mod request;
+
+use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bus::{Backoff, Bus, supervise};
+use protocol::{Names, Prefix};
+use service::process::DRAIN_DEADLINE;
+use service::{Metrics, Process, Settings};
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{Error, Worker};
+use cancels::Cancels;
+use dead_letter::Faults;
+use presence::Presence;
+
+/// Time that running calls have to end; leaves some of the process's own for closing.
+const DRAIN_TIME: Duration = DRAIN_DEADLINE.saturating_sub(Duration::from_secs(3));
+
+/// What all tasks of one worker share.
+#[derive(Debug)]
+struct Runtime {
+    worker: Worker,
+    bus: Arc<dyn Bus>,
+    names: Names,
+    /// Unique per start.
+    instance: String,
+    /// Calls that all consumers together run at once.
+    capacity: u32,
+    metrics: Metrics,
+    presence: Presence,
+    cancels: Arc<Cancels>,
+    faults: Faults,
+    /// Calls that were acked before they ran, and so outlive their connection.
+    acked: Mutex<JoinSet<()>>,
+    /// How many calls run, or are about to, that must not run twice.
+    once: watch::Sender<usize>,
+    /// Somebody asks for an announcement.
+    discover: Notify,
+    /// Changes when every connection is to be made anew.
+    renew: watch::Sender<u64>,
+    generation: AtomicU64,
+    stop: CancellationToken,
+}
+
+/// Runs a worker on a bus until the process shuts down, with the settings of the process:
+/// scan scope, site, prefix, consumers, prefetch and attempts to reconnect.
+///
+/// At shutdown it takes no more calls, gives back what has not started, finishes what
+/// runs, and says goodbye. Dropping the future instead aborts everything.
+///
+/// # Errors
+/// [`Error::Declaration`] before anything runs; [`Error::Bus`] when the bus gave up for
+/// good. [`Error::into_exit`] makes the process's exit of it.
+pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Result<(), Error> {
+    let runtime = Arc::new(Runtime::new(worker, bus, process)?);
+    let _acked = AbortOnDrop(Arc::clone(&runtime));
+    let settings = &process.settings;
+    let prefetch = prefetch(&runtime.worker, settings);
+    let backoff = Backoff {
+        first: settings.amqp_reconnect_delay.get(),
+        max_attempts: settings
+            .amqp_max_reconnect_attempts
+            .map(|attempts| usize::try_from(attempts.get()).unwrap_or(usize::MAX)),
+        ..Backoff::default()
+    };
+    let mut tasks = JoinSet::new();
+    for _ in 0..settings.amqp_workers.get() {
+        tasks.spawn(consume(Arc::clone(&runtime), prefetch, backoff));
+    }
+    let announcer = announcer::run(Arc::clone(&runtime));
+    tasks.spawn(async move {
+        announcer.await;
+        Ok(())
+    });
+    let mut result = Ok(());
+    while let Some(joined) = tasks.join_next().await {
+        // What ends one of them for good ends all of them.
+        runtime.stop.cancel();
+        result = result.and(flat(joined));
+    }
+    runtime.presence.stopped();
+    result
+}
+
+async fn consume(
+    runtime: Arc<Runtime>,
+    prefetch: NonZeroU16,
+    backoff: Backoff,
+) -> Result<(), bus::Error> {
+    let name = format!("{} worker", runtime.worker.category());
+    supervise(&runtime.bus, &name, &backoff, &runtime.stop, |link| {
+        consumer::session(Arc::clone(&runtime), prefetch, link)
+    })
+    .await
+}
+
+fn flat(joined: Result<Result<(), bus::Error>, JoinError>) -> Result<(), Error> {
+    joined.map_err(Error::Task)?.map_err(Error::Bus)
+}
+
+fn prefetch(worker: &Worker, settings: &Settings) -> NonZeroU16 {
+    settings.amqp_prefetch_count.unwrap_or(worker.prefetch())
+}
+
+impl Runtime {
+    fn new(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Result<Self, Error> {
+        worker.check()?;
+        let settings = &process.settings;
+        let worker = worker.configured(settings)?;
+        let prefix: Prefix = settings.amqp_queue_prefix.as_str().parse()?;
+        let category = worker.category();
+        let component = process.health.component(format!("{category} worker"));
+        let consumers = u32::from(settings.amqp_workers.get());
+        Ok(Self {
+            names: Names::new(prefix, settings.amqp_exchange.as_str()),
+            bus,
+            instance: Uuid::now_v7().simple().to_string(),
+            capacity: consumers * u32::from(prefetch(&worker, settings).get()),
+            metrics: process.metrics.clone(),
+            presence: Presence::new(component),
+            cancels: Arc::default(),
+            faults: Faults::default(),
+            acked: Mutex::default(),
+            once: watch::Sender::new(0),
+            discover: Notify::new(),
+            renew: watch::Sender::new(0),
+            generation: AtomicU64::new(0),
+            stop: process.shutdown.child_token(),
+            worker,
+        })
+    }
+
+    /// Grows with every connection of this process.
+    fn next_generation(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// Ends the calls that belong to no connection together with the worker.
+struct AbortOnDrop(Arc<Runtime>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        let mut acked = self.0.acked.lock().unwrap_or_else(PoisonError::into_inner);
+        acked.abort_all();
+    }
+}

@@ -1,0 +1,158 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{Bus, Headers, Message, Publish, PublishError};
+use bytes::Bytes;
+use protocol::{headers, mcp, response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::progress::Step;
+
+/// How long a worker tries to get a final reply confirmed before another may answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one message before the final one may take.
+const NOTIFICATION_TIME: Duration = Duration::from_secs(5);
+/// Pause before a publish is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Method of the notification that is the body of a `started` message.
+const STARTED: &str = "opendiscovery/started";
+
+/// The way back to one caller.
+#[derive(Debug)]
+pub(super) struct Replies {
+    bus: Arc<dyn Bus>,
+    exchange: String,
+    reply_to: String,
+    correlation_id: Option<String>,
+    instance: String,
+    sequence: i64,
+}
+
+/// What became of a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// The broker has it.
+    Confirmed,
+    /// The caller is gone, or between two connections and will ask again.
+    Nobody,
+    /// It may be lost.
+    Unconfirmed(String),
+}
+
+#[derive(Serialize)]
+struct ProgressParams<'a> {
+    #[serde(rename = "progressToken")]
+    token: &'a RawValue,
+    progress: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<f64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+}
+
+impl Replies {
+    /// `None` when the message names no queue for replies.
+    pub(super) fn to_sender_of(
+        message: &Message,
+        bus: &Arc<dyn Bus>,
+        instance: &str,
+    ) -> Option<Self> {
+        let exchange = message.headers.text(headers::REPLY_EXCHANGE);
+        Some(Self {
+            bus: Arc::clone(bus),
+            exchange: exchange.unwrap_or_default().to_owned(),
+            reply_to: message.reply_to.clone()?,
+            correlation_id: message.correlation_id.clone(),
+            instance: instance.to_owned(),
+            sequence: 0,
+        })
+    }
+
+    /// Says that this instance is about to run a call that must not run twice.
+    pub(super) async fn started(&mut self) -> Sent {
+        let params = serde_json::json!({ "instance": self.instance });
+        let Ok(body) = response::notification(STARTED, &params) else {
+            return Sent::Unconfirmed("the message cannot be written".to_owned());
+        };
+        let mut publish = self.publish(headers::kind::STARTED, body.into(), false);
+        let instance = self.instance.as_str();
+        publish.message.headers.insert(headers::INSTANCE, instance);
+        self.confirmed(publish).await
+    }
+
+    /// Passes on progress; false when nobody is there to take it.
+    pub(super) async fn progress(&mut self, token: &RawValue, step: &Step) -> bool {
+        let params = ProgressParams {
+            token,
+            progress: step.done,
+            total: step.total,
+            message: &step.message,
+        };
+        let Ok(body) = response::notification(mcp::method::PROGRESS, &params) else {
+            return true;
+        };
+        let publish = self.publish(headers::kind::NOTIFICATION, body.into(), false);
+        let until = Instant::now() + NOTIFICATION_TIME;
+        match timeout_at(until, self.bus.publish(publish)).await {
+            Ok(Err(PublishError::Unroutable(_))) => false,
+            // Progress that got lost is no loss: more may follow, and the answer will.
+            _ => true,
+        }
+    }
+
+    /// Sends the one final reply.
+    pub(super) async fn finish(mut self, kind: &'static str, body: Vec<u8>) -> Sent {
+        let publish = self.publish(kind, body.into(), true);
+        self.confirmed(publish).await
+    }
+
+    /// Publishes until the broker confirms. A second copy does no harm: the first final
+    /// reply of a correlation id wins.
+    async fn confirmed(&self, publish: Publish) -> Sent {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let error = match timeout_at(until, self.bus.publish(publish.clone())).await {
+                Ok(Ok(())) => return Sent::Confirmed,
+                Ok(Err(PublishError::Unroutable(_))) => return Sent::Nobody,
+                Ok(Err(error @ PublishError::Limit(_))) => {
+                    // No worker could send this.
+                    tracing::error!(%error, reply_to = self.reply_to, "a reply was dropped");
+                    return Sent::Nobody;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the broker did not confirm the reply in time".to_owned(),
+            };
+            let again = async {
+                sleep(PAUSE).await;
+                self.bus.connected().await;
+            };
+            if timeout_at(until, again).await.is_err() {
+                return Sent::Unconfirmed(error);
+            }
+        }
+    }
+
+    fn publish(&mut self, kind: &'static str, body: Bytes, is_final: bool) -> Publish {
+        let headers = Headers::default()
+            .with(headers::PROTOCOL_VERSION, mcp::MODERN_VERSION)
+            .with(headers::SEQ, self.sequence)
+            .with(headers::FINAL, is_final);
+        self.sequence += 1;
+        Publish {
+            exchange: self.exchange.clone(),
+            routing_key: self.reply_to.clone(),
+            mandatory: true,
+            message: Message {
+                kind: Some(kind.to_owned()),
+                correlation_id: self.correlation_id.clone(),
+                app_id: Some(self.instance.clone()),
+                headers,
+                body,
+                ..Message::default()
+            },
+        }
+    }
+}
