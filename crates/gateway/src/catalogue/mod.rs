@@ -1,0 +1,67 @@
+//! Which tools there are, from what workers announce.
+//!
+//! [`listen`] hears the announcements and keeps a [`registry::Registry`]; requests read the
+//! latest [`Snapshot`], which is immutable, so no request waits for an announcement.
+
+mod listen;
+mod registry;
+mod snapshot;
+mod tool;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub(crate) use listen::Listener;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use tool::{Deadlines, Tool};
+
+/// How long a request waits at the start of the process for the workers to be heard.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The tools as they are known now; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalogue {
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    settled: watch::Receiver<bool>,
+}
+
+/// The writing side of a [`Catalogue`].
+#[derive(Debug)]
+struct Writer {
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    settled: watch::Sender<bool>,
+}
+
+impl Catalogue {
+    fn new() -> (Writer, Self) {
+        let (snapshot, reader) = watch::channel(Arc::new(Snapshot::default()));
+        let (settled, is_settled) = watch::channel(false);
+        (
+            Writer { snapshot, settled },
+            Self {
+                snapshot: reader,
+                settled: is_settled,
+            },
+        )
+    }
+
+    /// The catalogue at this moment.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Waits until the workers that were running when this process started have had the
+    /// time to announce themselves; false when there was no hearing them.
+    pub(crate) async fn settled(&self) -> bool {
+        let mut settled = self.settled.clone();
+        matches!(
+            tokio::time::timeout(SETTLE_LIMIT, settled.wait_for(|settled| *settled)).await,
+            Ok(Ok(_))
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

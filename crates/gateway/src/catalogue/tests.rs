@@ -1,0 +1,283 @@
+use std::collections::HashSet;
+
+use protocol::{Announcement, Category, Digest, Instance};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::registry::Registry;
+use super::*;
+
+/// A second less than the silence after which an instance is gone.
+const ALMOST: Duration = Duration::from_secs(14);
+
+/// A registry with its latest snapshot and a clock that stands still unless moved.
+struct Bench {
+    registry: Registry,
+    last: Snapshot,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(always_listed: &[&str]) -> Self {
+        let always_listed: HashSet<Category> = always_listed
+            .iter()
+            .map(|word| word.parse().unwrap())
+            .collect();
+        Self {
+            registry: Registry::new(always_listed),
+            last: Snapshot::default(),
+            now: Instant::now(),
+        }
+    }
+
+    fn announce(&mut self, instance: &str, category: &str, version: &str, tools: &[&str]) {
+        let tools: Vec<Box<RawValue>> = tools
+            .iter()
+            .map(|text| {
+                let text = if text.starts_with('{') {
+                    (*text).to_owned()
+                } else {
+                    descriptor(text, "")
+                };
+                RawValue::from_string(text).unwrap()
+            })
+            .collect();
+        let announcement = Announcement {
+            instance: speaker(instance, category),
+            version: version.to_owned(),
+            site: "default".to_owned(),
+            capacity: 8,
+            digest: protocol::control::digest_of(version, &tools),
+            tools,
+        };
+        self.registry.announce(announcement, self.now);
+        self.refresh();
+    }
+
+    fn goodbye(&mut self, instance: &str, category: &str) {
+        self.registry.goodbye(speaker(instance, category), self.now);
+        self.refresh();
+    }
+
+    fn wait(&mut self, time: Duration) -> Vec<Instance> {
+        self.now += time;
+        let gone = self.registry.expire(self.now);
+        self.refresh();
+        gone
+    }
+
+    fn refresh(&mut self) {
+        if let Some(snapshot) = self.registry.snapshot(&self.last) {
+            self.last = snapshot;
+        }
+    }
+
+    fn listed(&self) -> Vec<String> {
+        let page: serde_json::Value =
+            serde_json::from_str(&format!("{{{}}}", self.last.page(None).unwrap())).unwrap();
+        page["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tool| tool["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+fn speaker(instance: &str, category: &str) -> Instance {
+    Instance {
+        instance: instance.to_owned(),
+        category: category.parse().unwrap(),
+    }
+}
+
+fn descriptor(name: &str, description: &str) -> String {
+    format!(
+        r#"{{"name":{name:?}, "description":{description:?},"inputSchema":{{"type":"object"}}}}"#
+    )
+}
+
+#[test]
+fn tools_are_listed_by_name_whoever_spoke_first() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("b", "network", "1.0.0", &["whois", "arp"]);
+    bench.announce("a", "lab", "1.0.0", &["probe", "adjust"]);
+    assert_eq!(bench.listed(), ["adjust", "arp", "probe", "whois"]);
+}
+
+#[test]
+fn descriptors_pass_through_byte_for_byte() {
+    let mut bench = Bench::new(&[]);
+    let text = r#"{ "name":"x","inputSchema":{"type":"object","multipleOf":1.0, "$anchor":"a"},"new":[1e2] }"#;
+    bench.announce("a", "lab", "1.0.0", &[text]);
+    assert_eq!(
+        bench.last.page(None).unwrap(),
+        format!(r#""tools":[{text}]"#)
+    );
+}
+
+#[test]
+fn replicas_list_their_tools_once_and_until_the_last_one_leaves() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "network", "1.0.0", &["ping"]);
+    let generation = bench.last.generation();
+    bench.announce("b", "network", "1.0.0", &["ping"]);
+    assert_eq!(bench.listed(), ["ping"]);
+    bench.goodbye("a", "network");
+    assert_eq!(bench.listed(), ["ping"]);
+    assert_eq!(
+        bench.last.generation(),
+        generation,
+        "nothing changed for clients"
+    );
+    bench.goodbye("b", "network");
+    assert!(bench.listed().is_empty());
+    assert!(bench.last.generation() > generation);
+}
+
+#[test]
+fn digests_keep_an_instance_and_silence_removes_it() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "network", "1.0.0", &["ping"]);
+    let digest = |text: &str| Digest {
+        instance: speaker("a", "network"),
+        digest: text.to_owned(),
+    };
+    let known = protocol::control::digest_of(
+        "1.0.0",
+        &[RawValue::from_string(descriptor("ping", "")).unwrap()],
+    );
+    assert!(bench.wait(ALMOST).is_empty());
+    assert!(bench.registry.digest(&digest(&known), bench.now));
+    assert!(bench.wait(ALMOST).is_empty());
+    assert!(
+        !bench.registry.digest(&digest("other"), bench.now),
+        "an unknown digest is no news"
+    );
+    assert_eq!(
+        bench.wait(Duration::from_secs(1)),
+        [speaker("a", "network")]
+    );
+    assert!(bench.listed().is_empty());
+}
+
+#[test]
+fn a_call_to_a_tool_without_workers_still_finds_its_category() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "network", "1.0.0", &["ping", "telnet"]);
+    bench.goodbye("a", "network");
+    assert_eq!(
+        bench.last.find("ping").unwrap().category,
+        Category::network()
+    );
+    assert_eq!(bench.last.find("tcp_connect").unwrap().name, "telnet");
+    assert!(bench.last.find("pong").is_none());
+}
+
+#[test]
+fn a_category_that_scales_from_zero_stays_listed() {
+    let mut bench = Bench::new(&["network"]);
+    bench.announce("a", "network", "1.0.0", &["ping"]);
+    bench.announce("b", "lab", "1.0.0", &["probe"]);
+    bench.goodbye("a", "network");
+    bench.goodbye("b", "lab");
+    assert_eq!(bench.listed(), ["ping"]);
+}
+
+#[test]
+fn a_name_belongs_to_the_first_category_that_claims_it() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "zoo", "1.0.0", &["probe"]);
+    bench.announce("b", "lab", "9.0.0", &["probe", "other"]);
+    assert_eq!(bench.last.find("probe").unwrap().category.as_str(), "zoo");
+    assert_eq!(bench.listed(), ["other", "probe"]);
+    bench.goodbye("a", "zoo");
+    assert_eq!(bench.last.find("probe").unwrap().category.as_str(), "lab");
+    bench.announce("a2", "zoo", "1.0.0", &["probe"]);
+    assert_eq!(bench.last.find("probe").unwrap().category.as_str(), "lab");
+}
+
+#[test]
+fn a_core_name_is_refused_to_other_categories() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "lab", "1.0.0", &["ping", "probe"]);
+    assert_eq!(bench.listed(), ["probe"]);
+}
+
+#[test]
+fn the_higher_version_is_listed_then_the_greater_hash() {
+    let check = |first: (&str, &str), second: (&str, &str), expected: &str| {
+        let mut bench = Bench::new(&[]);
+        bench.announce("a", "lab", first.0, &[&descriptor("probe", first.1)]);
+        bench.announce("b", "lab", second.0, &[&descriptor("probe", second.1)]);
+        let text = bench.last.find("probe").unwrap().text.get().to_owned();
+        assert!(
+            text.contains(expected),
+            "{first:?} and {second:?} gave {text}"
+        );
+    };
+    check(("1.9.0", "old"), ("1.10.0", "new"), "new");
+    check(("1.10.0", "new"), ("1.9.0", "old"), "new");
+    check(("2.0.0-rc.1", "candidate"), ("2.0.0", "release"), "release");
+    let mut either = Vec::new();
+    for order in [["x", "y"], ["y", "x"]] {
+        let mut bench = Bench::new(&[]);
+        bench.announce("a", "lab", "1.0.0", &[&descriptor("probe", order[0])]);
+        bench.announce("b", "lab", "1.0.0", &[&descriptor("probe", order[1])]);
+        either.push(bench.last.find("probe").unwrap().text.get().to_owned());
+    }
+    assert_eq!(
+        either[0], either[1],
+        "the order of announcements does not matter"
+    );
+}
+
+#[test]
+fn an_announcement_without_a_version_is_refused() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "lab", "new", &["probe"]);
+    assert!(bench.listed().is_empty());
+}
+
+#[test]
+fn a_changed_announcement_replaces_the_last_one() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "lab", "1.0.0", &["probe", "scan"]);
+    bench.announce("a", "lab", "1.0.0", &["scan", "weigh"]);
+    assert_eq!(bench.listed(), ["scan", "weigh"]);
+}
+
+#[test]
+fn pages_follow_each_other_by_name_also_when_tools_come_and_go() {
+    let mut bench = Bench::new(&[]);
+    let names: Vec<String> = (0..250).map(|n| format!("t{n:03}")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    bench.announce("a", "lab", "1.0.0", &all);
+    let page = |bench: &Bench, cursor: Option<&str>| -> serde_json::Value {
+        serde_json::from_str(&format!("{{{}}}", bench.last.page(cursor).unwrap())).unwrap()
+    };
+    let first = page(&bench, None);
+    assert_eq!(first["tools"].as_array().unwrap().len(), 100);
+    let cursor = first["nextCursor"].as_str().unwrap().to_owned();
+    assert_eq!(page(&bench, Some(&cursor))["tools"][0]["name"], "t100");
+    // The tool the cursor names goes away: the next page still begins after it.
+    let without: Vec<&str> = all.iter().copied().filter(|name| *name != "t099").collect();
+    bench.announce("a", "lab", "1.0.0", &without);
+    let second = page(&bench, Some(&cursor));
+    assert_eq!(second["tools"][0]["name"], "t100");
+    assert_eq!(second["tools"].as_array().unwrap().len(), 100);
+    let third = page(&bench, second["nextCursor"].as_str());
+    assert_eq!(third["tools"].as_array().unwrap().len(), 50);
+    assert!(third.get("nextCursor").is_none());
+    for bad in ["", "%", "a", "AAAA", "dDA5OQ=="] {
+        assert!(bench.last.page(Some(bad)).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_known_brings_up_those_like_it() {
+    let mut bench = Bench::new(&[]);
+    bench.announce("a", "network", "1.0.0", &["ping", "telnet", "whois"]);
+    assert_eq!(bench.last.alike("pinng"), ["ping"]);
+    assert!(bench.last.alike("zzzz").is_empty());
+}

@@ -1,0 +1,107 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use bus::Backoff;
+use protocol::{Category, Names, Prefix};
+use service::Settings;
+use service::settings::{NoWorker, Transport};
+
+use crate::Error;
+
+/// What a gateway needs to know, in usable form.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Whether to serve newline-delimited JSON-RPC on standard input and output.
+    pub stdio: bool,
+    /// Where to serve Streamable HTTP, if at all.
+    pub http: Option<Http>,
+    /// Whether the AMQP front was asked for, which does not exist yet.
+    pub amqp: bool,
+    /// Names on the broker.
+    pub names: Names,
+    /// Categories whose calls wait for a worker until their deadline.
+    pub patient: HashSet<Category>,
+    /// Longest time that a request lies in a queue.
+    pub message_ttl: Duration,
+    /// When a lost connection is tried again.
+    pub backoff: Backoff,
+}
+
+/// Where HTTP is served, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Address or name to listen on.
+    pub host: String,
+    /// Port; 0 takes any free one.
+    pub port: u16,
+    /// Further values of `Host` that are accepted, without ports.
+    pub allowed_hosts: Vec<String>,
+    /// Further values of `Origin` that are accepted.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Config {
+    /// The part of the settings that a gateway needs.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when a value is no name on a broker.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let serves = |transport| settings.transport_mode.contains(transport);
+        let prefix = settings.amqp_queue_prefix.as_str();
+        let prefix: Prefix = prefix.parse().map_err(|source| Error::Setting {
+            name: "AMQP_QUEUE_PREFIX",
+            source,
+        })?;
+        let patient = settings
+            .when_no_worker
+            .iter()
+            .filter(|(_, choice)| *choice == NoWorker::Queue)
+            .map(|(category, _)| category.parse())
+            .collect::<Result<_, _>>()
+            .map_err(|source| Error::Setting {
+                name: "WHEN_NO_WORKER",
+                source,
+            })?;
+        Ok(Self {
+            stdio: serves(Transport::Stdio),
+            http: serves(Transport::Http).then(|| Http {
+                host: settings.http_host.as_str().to_owned(),
+                port: settings.http_port,
+                allowed_hosts: settings.http_allowed_hosts.to_vec(),
+                allowed_origins: settings.http_allowed_origins.to_vec(),
+            }),
+            amqp: serves(Transport::Amqp),
+            names: Names::new(prefix, settings.amqp_exchange.as_str()),
+            patient,
+            message_ttl: settings.amqp_message_ttl.get(),
+            backoff: Backoff {
+                first: settings.amqp_reconnect_delay.get(),
+                max_attempts: settings
+                    .amqp_max_reconnect_attempts
+                    .and_then(|attempts| usize::try_from(attempts.get()).ok()),
+                ..Backoff::default()
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_and_patience_follow_the_settings() {
+        let settings = Settings {
+            transport_mode: "stdio,amqp".parse().unwrap(),
+            when_no_worker: "nmap=queue,network=refuse".parse().unwrap(),
+            amqp_queue_prefix: "dc1".parse().unwrap(),
+            ..Settings::default()
+        };
+        let config = Config::new(&settings).unwrap();
+        assert!(config.stdio && config.amqp && config.http.is_none());
+        assert_eq!(config.patient, HashSet::from(["nmap".parse().unwrap()]));
+        assert_eq!(config.names.announce_key(), "dc1.announce");
+        let all = Config::new(&Settings::default()).unwrap();
+        assert_eq!(all.http.unwrap().port, 3000);
+    }
+}

@@ -1,0 +1,144 @@
+//! What one request to `/mcp` goes through.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::ALLOW;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+use protocol::mcp::code;
+use protocol::response::RpcError;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::guard::Guard;
+use super::headers::{self, McpHeaders};
+use super::respond;
+use crate::gateway::Gateway;
+use crate::session::Sessions;
+
+/// Largest body, in bytes.
+pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// Most requests at a time; beyond, clients are told to come back.
+pub(super) const MAX_REQUESTS: usize = 8192;
+
+/// The address that a connection was made to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LocalAddress(pub(super) SocketAddr);
+
+/// The Streamable HTTP front.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) sessions: Sessions,
+    pub(super) guard: Guard,
+    pub(super) places: Arc<Semaphore>,
+}
+
+/// Every request to the endpoint of both eras.
+pub(super) async fn mcp(State(front): State<Arc<Front>>, request: Request) -> Response<Body> {
+    let local = request
+        .extensions()
+        .get::<LocalAddress>()
+        .map(|local| local.0);
+    if let Err(reason) = front.guard.check(request.headers(), request.uri(), local) {
+        return refuse(StatusCode::FORBIDDEN, &reason);
+    }
+    match *request.method() {
+        Method::POST => front.post(request).await,
+        Method::DELETE => front.delete(request.headers()),
+        _ => {
+            // No stream is offered for what no request asked for; clients go on without.
+            let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST and DELETE");
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("POST, DELETE"));
+            response
+        }
+    }
+}
+
+impl Front {
+    async fn post(self: &Arc<Self>, request: Request) -> Response<Body> {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return respond::overloaded();
+        };
+        let (parts, body) = request.into_parts();
+        if !headers::is_json(&parts.headers) {
+            let reason = "the header Content-Type must be application/json";
+            return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason);
+        }
+        if !headers::accepts_both(&parts.headers) {
+            let reason = "the header Accept must list application/json and text/event-stream";
+            return refuse(StatusCode::NOT_ACCEPTABLE, reason);
+        }
+        match read(&parts.headers, body).await {
+            Ok(body) => self.message(&parts.headers, &body, place).await,
+            Err(response) => response,
+        }
+    }
+
+    /// Ends a session (MCP 2025-11-25, "Session Management").
+    fn delete(&self, headers: &HeaderMap) -> Response<Body> {
+        let session = match McpHeaders::read(headers) {
+            Ok(headers) => headers.session,
+            Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
+        };
+        match session {
+            Some(id) if self.sessions.end(id) => respond::empty(StatusCode::NO_CONTENT),
+            Some(_) => refuse(StatusCode::NOT_FOUND, "there is no such session"),
+            None => refuse(
+                StatusCode::BAD_REQUEST,
+                "the header Mcp-Session-Id is missing",
+            ),
+        }
+    }
+}
+
+/// Reads a body within its bounds.
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Response<Body>> {
+    let too_large = || {
+        refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("a message may have {MAX_BODY} bytes at most"),
+        )
+    };
+    let announced = headers
+        .get(axum::http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > MAX_BODY) {
+        return Err(too_large());
+    }
+    match timeout(BODY_TIME, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_limit(&error) => Err(too_large()),
+        Ok(Err(_)) => Err(refuse(
+            StatusCode::BAD_REQUEST,
+            "the body did not arrive whole",
+        )),
+        Err(_) => Err(refuse(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long to arrive",
+        )),
+    }
+}
+
+fn is_limit(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+pub(super) fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
+    respond::refused(status, &RpcError::new(code::INVALID_REQUEST, reason))
+}

@@ -1,0 +1,173 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use axum::routing::any;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use service::{Process, health};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use super::front::{Front, LocalAddress, MAX_REQUESTS, mcp};
+use super::guard::Guard;
+use super::patient::WriteDeadline;
+use crate::config::Http;
+use crate::error::Error;
+use crate::gateway::Gateway;
+use crate::session::Sessions;
+
+/// How long a client may take to send the head of a request, or to begin one.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Most connections at a time.
+const MAX_CONNECTIONS: usize = 10_000;
+/// How long to wait after the system has refused a connection, for want of file descriptors
+/// for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often idle sessions are looked for.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// The HTTP front, listening.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    listener: TcpListener,
+    router: Router,
+    front: Arc<Front>,
+}
+
+impl Listening {
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when the port is taken or the address is not ours.
+    pub(crate) async fn bind(
+        http: &Http,
+        gateway: Arc<Gateway>,
+        process: &Process,
+    ) -> Result<Self, Error> {
+        let failed = |source| Error::Listen {
+            host: http.host.clone(),
+            port: http.port,
+            source,
+        };
+        let listener = TcpListener::bind((http.host.as_str(), http.port))
+            .await
+            .map_err(failed)?;
+        let front = Arc::new(Front {
+            gateway,
+            sessions: Sessions::default(),
+            guard: Guard::new(&http.host, &http.allowed_hosts, &http.allowed_origins),
+            places: Arc::new(Semaphore::new(MAX_REQUESTS)),
+        });
+        let router = Router::new()
+            .route("/mcp", any(mcp))
+            .with_state(Arc::clone(&front))
+            .merge(health::router(
+                process.health.clone(),
+                process.metrics.clone(),
+            ));
+        Ok(Self {
+            listener,
+            router,
+            front,
+        })
+    }
+
+    /// The address that is listened on.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub(crate) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown`, then until the open requests have their answers.
+    pub(crate) async fn run(self, shutdown: &CancellationToken) {
+        let connections = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut sweep = interval(SWEEP_EVERY);
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = sweep.tick() => {
+                    self.front.sessions.sweep();
+                    continue;
+                }
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
+                    Ok(place) => {
+                        let connection =
+                            serve(stream, self.router.clone(), shutdown.clone(), place);
+                        connections.spawn(connection);
+                    }
+                    Err(_) => turn_away(&stream),
+                },
+                Err(error) => {
+                    warn!(%error, "a connection was not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        connections.close();
+        let open = connections.len();
+        if open > 0 {
+            info!(open, "waiting for open connections");
+        }
+        connections.wait().await;
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    router: Router,
+    shutdown: CancellationToken,
+    _place: OwnedSemaphorePermit,
+) {
+    // Small answers must not wait for more to send.
+    if let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) {
+        let service = TowerToHyperService::new(router);
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(LocalAddress(local));
+            service.call(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .serve_connection(TokioIo::new(WriteDeadline::new(stream)), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%error, "a connection ended");
+        }
+    }
+}
+
+/// Tells a client that there are too many, as far as that is possible without waiting for it.
+fn turn_away(stream: &TcpStream) {
+    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+        Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let _ = stream.try_write(BUSY);
+    warn!(
+        most = MAX_CONNECTIONS,
+        "too many connections: one was turned away"
+    );
+}

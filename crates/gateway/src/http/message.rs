@@ -1,0 +1,193 @@
+//! One JSON-RPC message that came by POST, in the era it speaks.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::HeaderValue;
+use axum::http::{HeaderMap, Response, StatusCode};
+use bytes::Bytes;
+use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code, method};
+use protocol::response::RpcError;
+use protocol::{Envelope, Kind};
+use service::TraceContext;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::front::{Front, refuse};
+use super::headers::{self, McpHeaders, SESSION};
+use super::respond::{self, Source};
+use super::see_through::see_through;
+use crate::era;
+use crate::gateway::Answer;
+use crate::message::{self, Reply};
+use crate::request::{Request, Speaker};
+use crate::session::Session;
+
+impl Front {
+    /// Answers the body of a POST.
+    pub(super) async fn message(
+        self: &Arc<Self>,
+        headers: &HeaderMap,
+        body: &Bytes,
+        place: OwnedSemaphorePermit,
+    ) -> Response<Body> {
+        let envelope = match Envelope::parse(body) {
+            Ok(envelope) => envelope,
+            Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &(&error).into()),
+        };
+        let mcp = match McpHeaders::read(headers) {
+            Ok(mcp) => mcp,
+            Err(error) => return bad_request(&envelope, &error),
+        };
+        match (envelope.kind, Request::read(body, &envelope)) {
+            (Kind::Request { .. }, Ok(Some(request))) => {
+                let trace = headers::trace(headers);
+                self.request(&mcp, &request, &trace, place).await
+            }
+            (Kind::Request { .. }, Err(error)) => bad_request(&envelope, &(&error).into()),
+            (Kind::Notification { .. }, _) => self.notification(&mcp, &envelope),
+            _ => refuse(
+                StatusCode::BAD_REQUEST,
+                "a response answers a request, and this server has sent none",
+            ),
+        }
+    }
+
+    async fn request(
+        self: &Arc<Self>,
+        mcp: &McpHeaders<'_>,
+        request: &Request<'_>,
+        trace: &TraceContext,
+        place: OwnedSemaphorePermit,
+    ) -> Response<Body> {
+        if era::is_modern(&request.meta) || mcp.version == Some(MODERN_VERSION) {
+            return self.modern(mcp, request, trace, place).await;
+        }
+        if request.method == method::INITIALIZE {
+            return self.initialize(request);
+        }
+        if let Some(version) = mcp
+            .version
+            .filter(|version| !LEGACY_VERSIONS.contains(version))
+        {
+            let error = era::check_supported(version);
+            return error.map_or_else(
+                |error| respond::with_status(StatusCode::BAD_REQUEST, reply(request, &error)),
+                |()| respond::empty(StatusCode::BAD_REQUEST),
+            );
+        }
+        match self.session(mcp) {
+            Ok(session) => self.legacy(session, request, trace, place).await,
+            Err((status, error)) => respond::with_status(status, reply(request, &error)),
+        }
+    }
+
+    async fn modern(
+        &self,
+        mcp: &McpHeaders<'_>,
+        request: &Request<'_>,
+        trace: &TraceContext,
+        place: OwnedSemaphorePermit,
+    ) -> Response<Body> {
+        let checked = era::requested_version(&request.meta).and_then(|version| {
+            mcp.check(request, &version)?;
+            era::check_supported(&version)
+        });
+        if let Err(error) = checked {
+            return respond::json(reply(request, &error), true);
+        }
+        match self.gateway.answer(request, Speaker::Modern, trace).await {
+            Answer::Done(reply) => respond::json(reply, true),
+            Answer::Call(call) => respond::call(Source::Call(call), true, place).await,
+        }
+    }
+
+    fn initialize(&self, request: &Request<'_>) -> Response<Body> {
+        let session = match Session::negotiate(&request.params) {
+            Ok(session) => session,
+            Err(error) => return respond::json(reply(request, &error), false),
+        };
+        let result = message::initialized(session.version);
+        let id = self.sessions.open(session);
+        let mut response = respond::json(Reply::result(request.id, &result), false);
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(SESSION, id);
+        }
+        response
+    }
+
+    async fn legacy(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        request: &Request<'_>,
+        trace: &TraceContext,
+        place: OwnedSemaphorePermit,
+    ) -> Response<Body> {
+        let begun = match session.running().begin(request.id) {
+            Ok(begun) => begun,
+            Err(error) => return respond::json(reply(request, &error), false),
+        };
+        match self
+            .gateway
+            .answer(request, Speaker::Legacy(&session), trace)
+            .await
+        {
+            Answer::Done(reply) => respond::json(reply, false),
+            Answer::Call(call) => {
+                let steps = see_through(&self.gateway, *call, begun);
+                respond::call(Source::Task(steps), false, place).await
+            }
+        }
+    }
+
+    fn notification(&self, mcp: &McpHeaders<'_>, envelope: &Envelope<'_>) -> Response<Body> {
+        // The stateless era has no notifications from clients over HTTP; what comes anyway has
+        // no effect.
+        if mcp.version == Some(MODERN_VERSION) {
+            return respond::empty(StatusCode::ACCEPTED);
+        }
+        if let Some(version) = mcp
+            .version
+            .filter(|version| !LEGACY_VERSIONS.contains(version))
+        {
+            let error = era::unsupported(version, format!("revision {version:?} is not supported"));
+            return respond::refused(StatusCode::BAD_REQUEST, &error);
+        }
+        let session = match self.session(mcp) {
+            Ok(session) => session,
+            Err((status, error)) => return respond::refused(status, &error),
+        };
+        if envelope.method().as_deref() == Some(method::CANCELLED)
+            && let Ok(params) = envelope.params()
+        {
+            session.running().cancel(&params);
+        }
+        respond::empty(StatusCode::ACCEPTED)
+    }
+
+    fn session(&self, mcp: &McpHeaders<'_>) -> Result<Arc<Session>, (StatusCode, RpcError)> {
+        let Some(id) = mcp.session else {
+            let error = if mcp.version.is_some() {
+                let why = "the header Mcp-Session-Id is missing; begin with initialize";
+                RpcError::new(code::INVALID_REQUEST, why)
+            } else {
+                era::undecided()
+            };
+            return Err((StatusCode::BAD_REQUEST, error));
+        };
+        self.sessions.find(id).ok_or_else(|| {
+            let why = "the session is not known or has ended; begin again with initialize";
+            (
+                StatusCode::NOT_FOUND,
+                RpcError::new(code::INVALID_REQUEST, why),
+            )
+        })
+    }
+}
+
+fn reply(request: &Request<'_>, error: &RpcError) -> Reply {
+    Reply::error(Some(request.id), error)
+}
+
+fn bad_request(envelope: &Envelope<'_>, error: &RpcError) -> Response<Body> {
+    respond::with_status(StatusCode::BAD_REQUEST, Reply::error(envelope.id(), error))
+}

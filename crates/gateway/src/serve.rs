@@ -1,0 +1,224 @@
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{Backoff, Bus, Caller};
+use service::Process;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::catalogue::Listener;
+use crate::config::Config;
+use crate::error::Error;
+use crate::gateway::Gateway;
+use crate::http::Listening;
+use crate::queues::Queues;
+use crate::stdio;
+
+/// How often the health of the bus is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long the last cancels may take to be sent.
+const LAST_CANCELS: Duration = Duration::from_secs(2);
+
+/// Serves MCP clients until `process` shuts down, or until the last front has ended by itself:
+/// standard input at its end.
+///
+/// Open requests get their answers first; the frame of the process bounds that.
+///
+/// # Errors
+/// See [`Error`]; [`Error::into_exit`] gives the exit code.
+pub async fn serve(config: Config, bus: Arc<dyn Bus>, process: &Process) -> Result<(), Error> {
+    Server::bind(config, bus, process).await?.serve().await
+}
+
+/// A gateway whose port is open and that serves nobody yet.
+#[derive(Debug)]
+pub struct Server {
+    gateway: Arc<Gateway>,
+    listener: Arc<Listener>,
+    http: Option<Listening>,
+    stdio: bool,
+    backoff: Backoff,
+    process: Process,
+}
+
+impl Server {
+    /// Opens what `config` asks for.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when the port is taken, [`Error::AmqpOnly`] when nothing else was asked
+    /// for.
+    pub async fn bind(config: Config, bus: Arc<dyn Bus>, process: &Process) -> Result<Self, Error> {
+        if config.amqp {
+            if !config.stdio && config.http.is_none() {
+                return Err(Error::AmqpOnly);
+            }
+            warn!("clients over AMQP are not served yet; the other transports are");
+        }
+        let instance = format!("gateway-{}", Uuid::new_v4().simple());
+        let names = config.names;
+        let caller = Caller::new(
+            Arc::clone(&bus),
+            names.clone(),
+            instance.clone(),
+            config.message_ttl,
+        );
+        let (listener, catalogue) = Listener::new(
+            Arc::clone(&bus),
+            names.clone(),
+            instance,
+            caller.clone(),
+            config.patient.clone(),
+        );
+        let gateway = Arc::new(Gateway {
+            catalogue,
+            queues: Queues::new(bus, names, process.metrics.clone()),
+            caller,
+            patient: config.patient,
+            metrics: process.metrics.clone(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let http = match &config.http {
+            Some(http) => Some(Listening::bind(http, Arc::clone(&gateway), process).await?),
+            None => None,
+        };
+        Ok(Self {
+            gateway,
+            listener: Arc::new(listener),
+            http,
+            stdio: config.stdio,
+            backoff: config.backoff,
+            process: process.clone(),
+        })
+    }
+
+    /// The address of the HTTP front, if there is one.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.local_address().ok()
+    }
+
+    /// Serves as [`serve`] does.
+    ///
+    /// # Errors
+    /// As [`serve`] has them.
+    pub async fn serve(self) -> Result<(), Error> {
+        self.serve_on(tokio::io::stdin(), tokio::io::stdout()).await
+    }
+
+    /// Serves with these streams in place of standard input and output.
+    ///
+    /// # Errors
+    /// As [`serve`] has them.
+    pub async fn serve_on<I, O>(mut self, input: I, output: O) -> Result<(), Error>
+    where
+        I: AsyncRead + Send + Unpin + 'static,
+        O: AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut fronts = JoinSet::new();
+        let shutdown = self.process.shutdown.clone();
+        if let Some(http) = self.http.take() {
+            let shutdown = shutdown.clone();
+            fronts.spawn(async move {
+                http.run(&shutdown).await;
+                Ok(())
+            });
+        }
+        if self.stdio {
+            let gateway = Arc::clone(&self.gateway);
+            fronts.spawn(async move {
+                stdio::serve(gateway, input, output, &shutdown)
+                    .await
+                    .map_err(Error::Stdio)
+            });
+        }
+        let background = CancellationToken::new();
+        let mut supports = self.supports(&background);
+        let outcome = ended(&mut fronts, &mut supports).await;
+        fronts.shutdown().await;
+        self.cancel_the_rest().await;
+        background.cancel();
+        supports.shutdown().await;
+        outcome
+    }
+
+    /// Starts what works behind the fronts and must outlive them.
+    fn supports(&self, stop: &CancellationToken) -> JoinSet<Result<(), Error>> {
+        let mut supports = JoinSet::new();
+        let (caller, backoff, token) = (self.gateway.caller.clone(), self.backoff, stop.clone());
+        supports.spawn(async move { Ok(caller.run(&backoff, &token).await?) });
+        let (listener, token) = (Arc::clone(&self.listener), stop.clone());
+        supports.spawn(async move { Ok(listener.run(&backoff, &token).await?) });
+        let gateway = Arc::clone(&self.gateway);
+        supports.spawn(until(stop.clone(), async move {
+            gateway.queues.watch(&gateway.catalogue).await;
+        }));
+        supports.spawn(until(stop.clone(), self.watch_the_bus()));
+        supports
+    }
+
+    /// Keeps the health of the bus up to date for ever.
+    fn watch_the_bus(&self) -> impl Future<Output = ()> + use<> {
+        let component = self.process.health.component("broker");
+        let caller = self.gateway.caller.clone();
+        async move {
+            let mut look = interval(LOOK_EVERY);
+            loop {
+                look.tick().await;
+                if caller.is_connected() {
+                    component.up();
+                } else {
+                    component.down("no connection to the message broker");
+                }
+            }
+        }
+    }
+
+    /// Cancels the calls that nobody waits for any more, while there is a bus to say so.
+    async fn cancel_the_rest(&self) {
+        self.gateway.stop.cancel();
+        self.gateway.tasks.close();
+        if timeout(LAST_CANCELS, self.gateway.tasks.wait())
+            .await
+            .is_err()
+        {
+            warn!("some calls could not be cancelled");
+        }
+        info!("the gateway has ended");
+    }
+}
+
+/// Waits until all fronts have ended, or something failed.
+async fn ended(
+    fronts: &mut JoinSet<Result<(), Error>>,
+    supports: &mut JoinSet<Result<(), Error>>,
+) -> Result<(), Error> {
+    loop {
+        tokio::select! {
+            front = fronts.join_next() => match front {
+                Some(front) => joined(front, "a front")?,
+                None => return Ok(()),
+            },
+            Some(support) = supports.join_next() => {
+                joined(support, "the connection to the message bus")?;
+                return Err(Error::Ended("the connection to the message bus"));
+            }
+        }
+    }
+}
+
+fn joined(task: Result<Result<(), Error>, JoinError>, name: &'static str) -> Result<(), Error> {
+    task.unwrap_or(Err(Error::Ended(name)))
+}
+
+async fn until(stop: CancellationToken, work: impl Future<Output = ()>) -> Result<(), Error> {
+    stop.run_until_cancelled(work).await;
+    Ok(())
+}

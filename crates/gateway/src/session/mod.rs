@@ -1,0 +1,138 @@
+//! The `initialize` era: what a session agreed on, what its client runs, and where all
+//! sessions are kept.
+
+mod running;
+mod store;
+
+use protocol::RequestParams;
+use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code, meta};
+use protocol::response::RpcError;
+use serde_json::value::RawValue;
+
+pub(crate) use running::{Begun, Running};
+pub(crate) use store::Sessions;
+
+/// What a client and this server agreed on, and what the client runs.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The revision that both speak.
+    pub(crate) version: &'static str,
+    modern_version: String,
+    capabilities: Box<RawValue>,
+    client_info: Box<RawValue>,
+    running: Running,
+}
+
+impl Session {
+    /// Reads the parameters of `initialize`.
+    ///
+    /// A revision that is not known is answered with the newest that begins with `initialize`
+    /// (MCP 2025-11-25, "Version Negotiation").
+    ///
+    /// # Errors
+    /// Invalid params, naming the member at fault.
+    pub(crate) fn negotiate(params: &RequestParams<'_>) -> Result<Self, RpcError> {
+        let requested = params
+            .string("protocolVersion")
+            .ok_or_else(|| invalid("params.protocolVersion must be a string"))?;
+        let object = |key: &str| {
+            let value = params.get(key).filter(|value| value.get().starts_with('{'));
+            let missing = || invalid(&format!("params.{key} must be an object"));
+            value.map(ToOwned::to_owned).ok_or_else(missing)
+        };
+        let known = LEGACY_VERSIONS
+            .into_iter()
+            .find(|version| *version == requested);
+        Ok(Self {
+            version: known.unwrap_or(LEGACY_VERSIONS[0]),
+            modern_version: format!("\"{MODERN_VERSION}\""),
+            capabilities: object("capabilities")?,
+            client_info: object("clientInfo")?,
+            running: Running::default(),
+        })
+    }
+
+    /// What a request of this session lacks in the eyes of a worker: keys of `_meta` with the
+    /// JSON text of their values.
+    pub(crate) fn meta(&self) -> [(&'static str, &str); 3] {
+        [
+            (meta::PROTOCOL_VERSION, &self.modern_version),
+            (meta::CLIENT_CAPABILITIES, self.capabilities.get()),
+            (meta::CLIENT_INFO, self.client_info.get()),
+        ]
+    }
+
+    /// The session's requests that are under way.
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+}
+
+fn invalid(message: &str) -> RpcError {
+    RpcError::new(code::INVALID_PARAMS, message)
+}
+
+#[cfg(test)]
+pub(crate) fn session_for_test() -> Session {
+    let params = r#"{"protocolVersion":"2025-06-18","capabilities":{"roots":{}},"clientInfo":{"name":"t","version":"1"}}"#;
+    let raw: Box<RawValue> = serde_json::from_str(params).unwrap();
+    Session::negotiate(&RequestParams::parse(&raw).unwrap()).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn negotiate(params: &str) -> Result<Session, RpcError> {
+        let raw: Box<RawValue> = serde_json::from_str(params).unwrap();
+        Session::negotiate(&RequestParams::parse(&raw).unwrap())
+    }
+
+    #[test]
+    fn each_known_revision_is_kept_and_others_become_the_newest() {
+        let check = |requested: &str, expected: &str| {
+            let params = format!(
+                r#"{{"protocolVersion":{requested:?},"capabilities":{{}},"clientInfo":{{}}}}"#
+            );
+            assert_eq!(negotiate(&params).unwrap().version, expected, "{requested}");
+        };
+        for version in LEGACY_VERSIONS {
+            check(version, version);
+        }
+        check("2026-07-28", "2025-11-25");
+        check("1.0", "2025-11-25");
+    }
+
+    #[test]
+    fn a_member_that_is_missing_or_malformed_is_named() {
+        for (params, member) in [
+            ("{}", "protocolVersion"),
+            (r#"{"protocolVersion":1}"#, "protocolVersion"),
+            (r#"{"protocolVersion":"x"}"#, "capabilities"),
+            (
+                r#"{"protocolVersion":"x","capabilities":[]}"#,
+                "capabilities",
+            ),
+            (
+                r#"{"protocolVersion":"x","capabilities":{},"clientInfo":"me"}"#,
+                "clientInfo",
+            ),
+        ] {
+            let error = negotiate(params).unwrap_err();
+            assert!(
+                error.message.contains(member),
+                "{params} gave {}",
+                error.message
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_negotiated_completes_requests() {
+        let session = session_for_test();
+        let meta = session.meta();
+        assert_eq!(meta[0].1, "\"2026-07-28\"");
+        assert_eq!(meta[1].1, r#"{"roots":{}}"#);
+        assert_eq!(meta[2].1, r#"{"name":"t","version":"1"}"#);
+    }
+}
