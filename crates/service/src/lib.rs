@@ -4,13 +4,15 @@
 //! - [`telemetry`]: the log on standard error, spans to an OTLP receiver, W3C trace context.
 //! - [`metrics`]: what is counted, in the `OpenMetrics` format.
 //! - [`health`]: which dependency is up or down, and the port that tells.
+//! - [`broker`]: from settings to a message bus.
 //! - [`process`]: the frame of a binary: settings, runtime, signals, drain, exit code.
 //!
-//! It is *not* the place for anything that knows calls, tools or the broker's protocol.
+//! It is *not* the place for anything that knows calls or tools.
 //!
 //! The way in is [`process::run`]: a `main` hands it a name and an async function, and returns the
 //! exit code it gives back.
 
+pub mod broker;
 mod error;
 pub mod health;
 pub mod metrics;

@@ -27,7 +27,9 @@ impl LogFilter {
     /// The filter.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        // The AMQP client reports every lost connection as an error of its own, and every returned
+        // message with its body; the bus says what matters of both. A directive of the user's wins.
+        EnvFilter::new(format!("lapin=off,{}", self.0))
     }
 }
 

@@ -1,0 +1,82 @@
+//! The way from settings to a message bus on a broker, the same for every process.
+
+use std::num::NonZeroU8;
+use std::sync::Arc;
+
+use bus::amqp::{AmqpBus, Options, Tls};
+use bus::{Backoff, Bus};
+use protocol::{Names, Prefix};
+
+use crate::settings::Milliseconds;
+use crate::{ExitError, Settings};
+
+/// The names of this site on the broker.
+///
+/// # Errors
+/// Exit code 64 when the queue prefix is no such name.
+pub fn names(settings: &Settings) -> Result<Names, ExitError> {
+    let prefix: Prefix = settings
+        .amqp_queue_prefix
+        .as_str()
+        .parse()
+        .map_err(ExitError::usage)?;
+    Ok(Names::new(prefix, settings.amqp_exchange.as_str()))
+}
+
+/// When a lost connection is tried again.
+#[must_use]
+pub fn backoff(settings: &Settings) -> Backoff {
+    let attempts = settings.amqp_max_reconnect_attempts;
+    Backoff {
+        first: settings.amqp_reconnect_delay.get(),
+        max_attempts: attempts.and_then(|most| usize::try_from(most.get()).ok()),
+        ..Backoff::default()
+    }
+}
+
+/// Begins to connect to the broker that the settings name; `name` is what the broker shows.
+///
+/// Must be called within a Tokio runtime; returns before there is a connection.
+///
+/// # Errors
+/// Exit code 64 when an address, a certificate or a key is unusable.
+pub fn connect(settings: &Settings, name: &str) -> Result<Arc<dyn Bus>, ExitError> {
+    let url = settings.broker_url();
+    let tls = url.is_tls().then(|| Tls {
+        ca: settings.amqp_ca_cert.clone(),
+        certificate: settings.amqp_client_cert.clone(),
+        key: settings.amqp_client_key.clone(),
+    });
+    let size = settings.amqp_connection_pool_size;
+    let pool_size = NonZeroU8::try_from(size).map_err(|_| bus::Error::Settings {
+        setting: "AMQP_CONNECTION_POOL_SIZE",
+        reason: format!("{size} is more than 255"),
+    });
+    let bus = AmqpBus::start(Options {
+        url: url.expose().to_owned(),
+        tls,
+        heartbeat: settings.amqp_heartbeat_interval.get(),
+        connect_timeout: settings.amqp_connection_timeout.get(),
+        pool_size: pool_size.map_err(exit)?,
+        queue_ttl: settings.amqp_queue_ttl.map(Milliseconds::get),
+        backoff: backoff(settings),
+        names: names(settings)?,
+        connection_name: name.to_owned(),
+        ..Options::default()
+    });
+    Ok(Arc::new(bus.map_err(exit)?))
+}
+
+/// The end of a process whose bus failed: 64 for a bad setting, otherwise 69, "unavailable".
+#[must_use]
+pub fn exit(error: bus::Error) -> ExitError {
+    let hint = error.hint();
+    let exit = match error {
+        bus::Error::Settings { .. } => ExitError::usage(error),
+        _ => ExitError::unavailable(error),
+    };
+    match hint {
+        Some(hint) => exit.hint(hint),
+        None => exit,
+    }
+}
