@@ -9,6 +9,9 @@
 //! It is *not* a place for what a tool does, and it knows the one wire format only: what
 //! older clients need is the gateway's work.
 //!
+//! [`run()`] is the `main` of a worker binary; [`serve`] runs a worker on any bus, for a
+//! process that holds several.
+//!
 //! To add a tool: one file with an argument type, an output type with [`Summary`], an
 //! async function `(Context, Arguments) -> Result<Output, ToolError>`, and
 //! `pub fn tool() -> Tool`; then one line `.tool(name::tool())` in the category's crate.
@@ -20,6 +23,7 @@ mod host;
 mod identity;
 mod page;
 mod progress;
+mod run;
 mod runtime;
 mod scope;
 mod tool;
@@ -30,6 +34,7 @@ pub use error::{Error, HostError, ScopeError};
 pub use host::{Host, HostName};
 pub use identity::HostIdentity;
 pub use page::{Page, Paged, paginate};
+pub use run::run;
 pub use runtime::serve;
 pub use scope::Scope;
 pub use tool::{Summary, Tool};

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::{Backoff, Bus, supervise};
-use protocol::{Names, Prefix};
+use protocol::{Category, Names, Prefix};
 use service::process::DRAIN_DEADLINE;
 use service::{Metrics, Process, Settings};
 use tokio::sync::{Notify, watch};
@@ -78,13 +78,7 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
     let _acked = AbortOnDrop(Arc::clone(&runtime));
     let settings = &process.settings;
     let prefetch = prefetch(&runtime.worker, settings);
-    let backoff = Backoff {
-        first: settings.amqp_reconnect_delay.get(),
-        max_attempts: settings
-            .amqp_max_reconnect_attempts
-            .map(|attempts| usize::try_from(attempts.get()).unwrap_or(usize::MAX)),
-        ..Backoff::default()
-    };
+    let backoff = backoff(settings);
     let mut tasks = JoinSet::new();
     for _ in 0..settings.amqp_workers.get() {
         tasks.spawn(consume(Arc::clone(&runtime), prefetch, backoff));
@@ -104,12 +98,34 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
     result
 }
 
+/// When a lost connection is tried again.
+pub(crate) fn backoff(settings: &Settings) -> Backoff {
+    Backoff {
+        first: settings.amqp_reconnect_delay.get(),
+        max_attempts: settings
+            .amqp_max_reconnect_attempts
+            .map(|attempts| usize::try_from(attempts.get()).unwrap_or(usize::MAX)),
+        ..Backoff::default()
+    }
+}
+
+/// The names of the site on the broker.
+pub(crate) fn names(settings: &Settings) -> Result<Names, Error> {
+    let prefix: Prefix = settings.amqp_queue_prefix.as_str().parse()?;
+    Ok(Names::new(prefix, settings.amqp_exchange.as_str()))
+}
+
+/// What health calls the worker of a category.
+pub(crate) fn component_name(category: &Category) -> String {
+    format!("{category} worker")
+}
+
 async fn consume(
     runtime: Arc<Runtime>,
     prefetch: NonZeroU16,
     backoff: Backoff,
 ) -> Result<(), bus::Error> {
-    let name = format!("{} worker", runtime.worker.category());
+    let name = component_name(runtime.worker.category());
     supervise(&runtime.bus, &name, &backoff, &runtime.stop, |link| {
         consumer::session(Arc::clone(&runtime), prefetch, link)
     })
@@ -129,12 +145,10 @@ impl Runtime {
         worker.check()?;
         let settings = &process.settings;
         let worker = worker.configured(settings)?;
-        let prefix: Prefix = settings.amqp_queue_prefix.as_str().parse()?;
-        let category = worker.category();
-        let component = process.health.component(format!("{category} worker"));
+        let component = process.health.component(component_name(worker.category()));
         let consumers = u32::from(settings.amqp_workers.get());
         Ok(Self {
-            names: Names::new(prefix, settings.amqp_exchange.as_str()),
+            names: names(settings)?,
             bus,
             instance: Uuid::now_v7().simple().to_string(),
             capacity: consumers * u32::from(prefetch(&worker, settings).get()),
