@@ -78,6 +78,9 @@ pub enum Error {
     /// A setting names a scan target that is none.
     #[error(transparent)]
     Scope(#[from] worker::ScopeError),
+    /// The setting `WHOIS_SERVERS` names a server that is none.
+    #[error(transparent)]
+    WhoisServers(#[from] crate::tools::whois::ServersError),
     /// The kernel does not let this process send to an address.
     #[error("cannot send to {address}")]
     Send {

@@ -25,6 +25,7 @@ use service::settings::Settings;
 use worker::{HostIdentity, Scope, Worker};
 
 pub use error::Error;
+pub use tools::{nslookup, wget, whois};
 
 /// Calls that one consumer runs at once by default: they mostly wait for the network.
 const PREFETCH: NonZeroU16 = match NonZeroU16::new(64) {
@@ -44,7 +45,10 @@ pub fn worker(settings: &Settings) -> Result<Worker, Error> {
         .tool(tools::arp::tool())
         .tool(tools::ifconfig::tool())
         .tool(tools::netstat::tool())
+        .tool(nslookup::tool())
         .tool(tools::ping::tool())
         .tool(tools::route::tool())
-        .tool(tools::telnet::tool()))
+        .tool(tools::telnet::tool())
+        .tool(wget::tool())
+        .tool(whois::tool(&settings.whois_servers)?))
 }

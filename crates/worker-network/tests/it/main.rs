@@ -1,5 +1,11 @@
 //! Calls of the network tools through the worker's runtime, compared with what other programs
 //! say about the same network.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod arp;
 mod bad_input;
@@ -8,6 +14,9 @@ mod declarations;
 mod ifconfig;
 mod lab;
 mod netstat;
+mod nslookup;
 mod ping;
 mod route;
 mod telnet;
+mod wget;
+mod whois;
