@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use socket2::Type;
 use surge_ping::{
     Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, Pinger, SurgeError,
 };
-use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::{Instant, sleep};
 
 use crate::Error;
 
@@ -24,12 +25,22 @@ use crate::Error;
 /// number tell echoes to one host apart.
 const MAX_TRIES: u32 = 8;
 
+/// Requests that may be under way at once before they count as late.
+///
+/// All replies, and on a raw socket all ICMP that the host receives, wait in one receive buffer,
+/// whose usual size (`net.core.rmem_default`) holds about a hundred large packets. Without a
+/// bound a few hundred calls at once overflowed it, and replies that had come were reported as
+/// lost.
+const WINDOW: usize = 16;
+/// Age at which a request without an answer makes room for another.
+const LATE: Duration = Duration::from_millis(10);
+
 /// The shared sockets.
-#[derive(Default)]
 pub(crate) struct Icmp {
     v4: OnceCell<Client>,
     v6: OnceCell<Client>,
     next: Numbers,
+    window: Semaphore,
 }
 
 /// What came of one echo request.
@@ -69,7 +80,8 @@ pub(crate) enum Reason {
 }
 
 impl Icmp {
-    /// Sends one echo request of `payload` and waits for what comes of it.
+    /// Sends one echo request of `payload`, as soon as there is room for it, and waits for what
+    /// comes of it; the timeout counts from sending.
     ///
     /// # Errors
     /// [`Error::IcmpPermission`] when neither kind of socket may be opened,
@@ -81,6 +93,23 @@ impl Icmp {
         timeout: Duration,
     ) -> Result<Outcome, Error> {
         let client = self.client(target.ip()).await?;
+        let room = self.window.acquire().await;
+        let mut echo = pin!(self.echo_now(client, target, payload, timeout));
+        tokio::select! {
+            biased;
+            outcome = &mut echo => return outcome,
+            () = sleep(LATE) => drop(room),
+        }
+        echo.await
+    }
+
+    async fn echo_now(
+        &self,
+        client: &Client,
+        target: SocketAddr,
+        payload: &[u8],
+        timeout: Duration,
+    ) -> Result<Outcome, Error> {
         let end = Instant::now() + timeout;
         for _ in 0..MAX_TRIES {
             let (identifier, sequence) = self.next.take();
@@ -215,6 +244,17 @@ impl Numbers {
             PingIdentifier(u16::from_be_bytes([a, b])),
             PingSequence(u16::from_be_bytes([c, d])),
         )
+    }
+}
+
+impl Default for Icmp {
+    fn default() -> Self {
+        Self {
+            v4: OnceCell::new(),
+            v6: OnceCell::new(),
+            next: Numbers::default(),
+            window: Semaphore::new(WINDOW),
+        }
     }
 }
 

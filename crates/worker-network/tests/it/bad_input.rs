@@ -32,6 +32,10 @@ async fn check_refused(tool: &str, rows: Vec<Row>) -> Worker {
 const INVALID: &str = "invalid_arguments";
 const OUTSIDE: &str = "out_of_scope";
 
+fn bad(arguments: Value, words: &[&'static str]) -> Row {
+    (arguments, INVALID, words.to_vec())
+}
+
 /// What no tool takes for a host.
 fn bad_hosts(argument: &'static str) -> Vec<Row> {
     let long = "a".repeat(300);
@@ -88,25 +92,16 @@ fn outside(other: &Value) -> Vec<Row> {
 /// Pages that no list has.
 fn bad_pages() -> Vec<Row> {
     vec![
-        (json!({ "limit": 0 }), INVALID, vec!["limit", "1 to 1000"]),
-        (
-            json!({ "limit": 1001 }),
-            INVALID,
-            vec!["limit", "1 to 1000"],
-        ),
-        (json!({ "limit": "10" }), INVALID, vec!["limit", "integer"]),
-        (json!({ "limit": 1.5 }), INVALID, vec!["limit", "integer"]),
-        (json!({ "cursor": "5" }), INVALID, vec!["cursor"]),
-        (json!({ "cursor": 5 }), INVALID, vec!["cursor", "text"]),
-        (
-            json!({ "cursor": "x".repeat(300) }),
-            INVALID,
-            vec!["cursor"],
-        ),
-        (
+        bad(json!({ "limit": 0 }), &["limit", "1 to 1000"]),
+        bad(json!({ "limit": 1001 }), &["limit", "1 to 1000"]),
+        bad(json!({ "limit": "10" }), &["limit", "integer"]),
+        bad(json!({ "limit": 1.5 }), &["limit", "integer"]),
+        bad(json!({ "cursor": "5" }), &["cursor"]),
+        bad(json!({ "cursor": 5 }), &["cursor", "text"]),
+        bad(json!({ "cursor": "x".repeat(300) }), &["cursor"]),
+        bad(
             json!({ "response_format": "xml" }),
-            INVALID,
-            vec!["response_format", "markdown"],
+            &["response_format", "markdown"],
         ),
     ]
 }
@@ -117,113 +112,56 @@ async fn ping_refuses_what_it_cannot_do() {
     let mut rows = bad_hosts("host");
     rows.extend(outside(&json!({})));
     let with = |name: &str, value: Value| json!({ "host": "127.0.0.1", name: value });
-    rows.extend::<Vec<Row>>(vec![
-        (json!({}), INVALID, vec!["host", "missing"]),
-        (with("count", json!(0)), INVALID, vec!["count", "1 to 10"]),
-        (with("count", json!(11)), INVALID, vec!["count", "1 to 10"]),
-        (with("count", json!(-1)), INVALID, vec!["count", "1 to 10"]),
-        (
-            with("count", json!(1e99)),
-            INVALID,
-            vec!["count", "1 to 10"],
-        ),
-        (with("count", json!("4")), INVALID, vec!["count", "integer"]),
-        (
-            with("count", json!(null)),
-            INVALID,
-            vec!["count", "integer"],
-        ),
-        (
-            with("timeout", json!(0)),
-            INVALID,
-            vec!["timeout", "1 to 30"],
-        ),
-        (
-            with("timeout", json!(31)),
-            INVALID,
-            vec!["timeout", "1 to 30"],
-        ),
-        (with("size", json!(55)), INVALID, vec!["size", "56 to 1024"]),
-        (
-            with("size", json!(1025)),
-            INVALID,
-            vec!["size", "56 to 1024"],
-        ),
-        (
+    rows.extend([
+        bad(json!({}), &["host", "missing"]),
+        bad(with("count", json!(0)), &["count", "1 to 10"]),
+        bad(with("count", json!(11)), &["count", "1 to 10"]),
+        bad(with("count", json!(-1)), &["count", "1 to 10"]),
+        bad(with("count", json!(1e99)), &["count", "1 to 10"]),
+        bad(with("count", json!("4")), &["count", "integer"]),
+        bad(with("count", json!(null)), &["count", "integer"]),
+        bad(with("timeout", json!(0)), &["timeout", "1 to 30"]),
+        bad(with("timeout", json!(31)), &["timeout", "1 to 30"]),
+        bad(with("size", json!(55)), &["size", "56 to 1024"]),
+        bad(with("size", json!(1025)), &["size", "56 to 1024"]),
+        bad(
             with("flood", json!(true)),
-            INVALID,
-            vec!["flood", "count", "host", "size", "timeout"],
+            &["flood", "count", "host", "size", "timeout"],
         ),
-        (
-            json!({ "target": "127.0.0.1" }),
-            INVALID,
-            vec!["target", "host"],
-        ),
-        (json!([]), INVALID, vec!["object"]),
-        (json!("127.0.0.1"), INVALID, vec!["object"]),
+        bad(json!({ "target": "127.0.0.1" }), &["target", "host"]),
+        bad(json!([]), &["object"]),
+        bad(json!("127.0.0.1"), &["object"]),
     ]);
     check_refused("ping", rows).await;
 }
 
 #[tokio::test]
 async fn telnet_refuses_what_it_cannot_do() {
-    let mut rows: Vec<Row> = bad_hosts("host")
-        .into_iter()
-        .map(|(mut arguments, code, words)| {
-            arguments["port"] = json!(80);
-            (arguments, code, words)
-        })
-        .collect();
+    let mut rows = bad_hosts("host");
+    for (arguments, _, _) in &mut rows {
+        arguments["port"] = json!(80);
+    }
     rows.extend(outside(&json!({ "port": 80 })));
     let with = |name: &str, value: Value| {
         let mut arguments = json!({ "host": "127.0.0.1", "port": 80 });
         arguments[name] = value;
         arguments
     };
-    rows.extend::<Vec<Row>>(vec![
-        (
-            json!({ "host": "127.0.0.1" }),
-            INVALID,
-            vec!["port", "missing"],
-        ),
-        (json!({ "port": 80 }), INVALID, vec!["host", "missing"]),
-        (with("port", json!(0)), INVALID, vec!["port", "1 to 65535"]),
-        (
-            with("port", json!(65_536)),
-            INVALID,
-            vec!["port", "1 to 65535"],
-        ),
-        (
-            with("port", json!(-22)),
-            INVALID,
-            vec!["port", "1 to 65535"],
-        ),
-        (with("port", json!("22")), INVALID, vec!["port", "integer"]),
-        (with("port", json!("ssh")), INVALID, vec!["port", "integer"]),
-        (
-            with("port", json!([80, 443])),
-            INVALID,
-            vec!["port", "integer"],
-        ),
-        (
-            with("timeout", json!(0)),
-            INVALID,
-            vec!["timeout", "1 to 60"],
-        ),
-        (
-            with("timeout", json!(61)),
-            INVALID,
-            vec!["timeout", "1 to 60"],
-        ),
-        (
-            with("timeout", json!(0.5)),
-            INVALID,
-            vec!["timeout", "integer"],
-        ),
-        (
+    rows.extend([
+        bad(json!({ "host": "127.0.0.1" }), &["port", "missing"]),
+        bad(json!({ "port": 80 }), &["host", "missing"]),
+        bad(with("port", json!(0)), &["port", "1 to 65535"]),
+        bad(with("port", json!(65_536)), &["port", "1 to 65535"]),
+        bad(with("port", json!(-22)), &["port", "1 to 65535"]),
+        bad(with("port", json!("22")), &["port", "integer"]),
+        bad(with("port", json!("ssh")), &["port", "integer"]),
+        bad(with("port", json!([80, 443])), &["port", "integer"]),
+        bad(with("timeout", json!(0)), &["timeout", "1 to 60"]),
+        bad(with("timeout", json!(61)), &["timeout", "1 to 60"]),
+        bad(with("timeout", json!(0.5)), &["timeout", "integer"]),
+        bad(
             with("send", json!("QUIT")),
-            INVALID,
-            vec!["send", "host", "port", "timeout"],
+            &["send", "host", "port", "timeout"],
         ),
     ]);
     check(
@@ -237,37 +175,25 @@ async fn telnet_refuses_what_it_cannot_do() {
 #[tokio::test]
 async fn netstat_refuses_what_it_cannot_do() {
     let mut rows = bad_pages();
-    rows.extend::<Vec<Row>>(vec![
-        (
+    rows.extend([
+        bad(
             json!({ "listening": "yes" }),
-            INVALID,
-            vec!["listening", "true or false"],
+            &["listening", "true or false"],
         ),
-        (
-            json!({ "listening": 1 }),
-            INVALID,
-            vec!["listening", "true or false"],
-        ),
-        (
-            json!({ "programs": null }),
-            INVALID,
-            vec!["programs", "true or false"],
-        ),
-        (
+        bad(json!({ "listening": 1 }), &["listening", "true or false"]),
+        bad(json!({ "programs": null }), &["programs", "true or false"]),
+        bad(
             json!({ "protocol": "icmp" }),
-            INVALID,
-            vec!["protocol", "tcp", "udp", "all"],
+            &["protocol", "tcp", "udp", "all"],
         ),
-        (
+        bad(
             json!({ "protocol": "TCP" }),
-            INVALID,
-            vec!["protocol", "tcp", "udp", "all"],
+            &["protocol", "tcp", "udp", "all"],
         ),
-        (json!({ "protocol": 6 }), INVALID, vec!["protocol"]),
-        (
+        bad(json!({ "protocol": 6 }), &["protocol"]),
+        bad(
             json!({ "port": 80 }),
-            INVALID,
-            vec!["port", "listening", "protocol", "programs"],
+            &["port", "listening", "protocol", "programs"],
         ),
     ]);
     check(
@@ -282,10 +208,9 @@ async fn netstat_refuses_what_it_cannot_do() {
 async fn arp_refuses_what_it_cannot_do() {
     let mut rows = bad_hosts("host");
     rows.extend(bad_pages());
-    rows.push((
+    rows.push(bad(
         json!({ "ip": "10.0.0.1" }),
-        INVALID,
-        vec!["ip", "host", "limit", "cursor"],
+        &["ip", "host", "limit", "cursor"],
     ));
     check("arp", rows, json!({ "host": "192.0.2.250" })).await;
 }
@@ -294,11 +219,7 @@ async fn arp_refuses_what_it_cannot_do() {
 async fn route_refuses_what_it_cannot_do() {
     let mut rows = bad_hosts("destination");
     rows.extend(bad_pages());
-    rows.push((
-        json!({ "host": "10.0.0.1" }),
-        INVALID,
-        vec!["host", "destination"],
-    ));
+    rows.push(bad(json!({ "host": "10.0.0.1" }), &["host", "destination"]));
     check("route", rows, json!({ "destination": "127.0.0.1" })).await;
 }
 
@@ -316,23 +237,14 @@ async fn ifconfig_refuses_what_it_cannot_do() {
         "sixteencharacter",
     ];
     rows.extend(names.map(|name| -> Row {
-        (
+        bad(
             json!({ "interface": name }),
-            INVALID,
-            vec!["interface", "1 to 15 characters"],
+            &["interface", "1 to 15 characters"],
         )
     }));
-    rows.extend::<Vec<Row>>(vec![
-        (
-            json!({ "interface": "a".repeat(300) }),
-            INVALID,
-            vec!["interface"],
-        ),
-        (
-            json!({ "interface": 1 }),
-            INVALID,
-            vec!["interface", "text"],
-        ),
+    rows.extend([
+        bad(json!({ "interface": "a".repeat(300) }), &["interface"]),
+        bad(json!({ "interface": 1 }), &["interface", "text"]),
         (
             json!({ "interface": "-a" }),
             "not_found",
@@ -343,16 +255,8 @@ async fn ifconfig_refuses_what_it_cannot_do() {
             "not_found",
             vec!["nosuch0", "lo"],
         ),
-        (
-            json!({ "all": "true" }),
-            INVALID,
-            vec!["all", "true or false"],
-        ),
-        (
-            json!({ "name": "lo" }),
-            INVALID,
-            vec!["name", "interface", "all"],
-        ),
+        bad(json!({ "all": "true" }), &["all", "true or false"]),
+        bad(json!({ "name": "lo" }), &["name", "interface", "all"]),
     ]);
     check("ifconfig", rows, json!({ "interface": "lo" })).await;
 }

@@ -25,6 +25,7 @@ fn every_tool_is_declared_completely() {
             tool.meta.default_timeout_ms <= tool.meta.max_timeout_ms,
             "{name}"
         );
+        check_defaults(&tool.input_schema, name);
         check_described(&tool.input_schema, &format!("{name} arguments"));
         check_described(
             tool.output_schema.as_ref().unwrap(),
@@ -39,6 +40,23 @@ fn declarations_are_as_agreed() {
         if TOOLS.contains(&tool.name.as_str()) {
             insta::assert_json_snapshot!(tool.name.clone(), tool);
         }
+    }
+}
+
+/// An argument that need not be given says what it is then, or may be null.
+fn check_defaults(schema: &Value, name: &str) {
+    let empty = Vec::new();
+    let required = schema["required"].as_array().unwrap_or(&empty);
+    for (argument, property) in schema["properties"].as_object().unwrap() {
+        let has_default = property.get("default").is_some();
+        let may_be_null = property["type"]
+            .as_array()
+            .is_some_and(|types| types.contains(&"null".into()));
+        let is_required = required.contains(&argument.as_str().into());
+        assert!(
+            has_default || may_be_null || is_required,
+            "{name}: {argument}: {property:#}"
+        );
     }
 }
 

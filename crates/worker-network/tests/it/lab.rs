@@ -87,7 +87,7 @@ pub(crate) fn hosts(lines: &str) {
 }
 
 /// A pair of interfaces: `near` in the lab, `far` in a namespace of that name, both up. The lab
-/// has 10.1.0.1 and fd01::1 on it, the far side 10.1.0.2 and fd01::2.
+/// has 10.1.0.1 and `fd01::1` on it, the far side 10.1.0.2 and `fd01::2`.
 pub(crate) fn far_side() {
     ip("netns add far");
     ip("link add near type veth peer name far netns far");

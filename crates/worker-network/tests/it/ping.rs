@@ -108,6 +108,24 @@ fn concurrent_calls_each_get_their_own_replies() {
 }
 
 #[test]
+fn hundreds_of_calls_at_once_overflow_no_buffer() {
+    lab(async || {
+        let worker = worker();
+        let calls = (0..400).map(|_| {
+            let worker = worker.clone();
+            async move {
+                let arguments = json!({ "host": "127.0.0.1", "count": 5, "size": 1024 });
+                check_complete(
+                    &structured(&worker.call_for_test("ping", arguments).await),
+                    5,
+                );
+            }
+        });
+        join_all(calls).await;
+    });
+}
+
+#[test]
 fn a_host_behind_a_router_answers_with_one_hop_less() {
     lab(async || {
         behind_router();
@@ -272,7 +290,8 @@ fn without_raw_sockets_a_datagram_socket_is_used_and_without_both_the_error_says
     });
 }
 
-/// The lab, a router with 10.1.0.2 and fd01::2, and behind it a host with 10.2.0.2 and fd02::2.
+/// The lab, a router with 10.1.0.2 and `fd01::2`, and behind it a host with 10.2.0.2 and
+/// `fd02::2`.
 fn behind_router() {
     ip("netns add router");
     ip("netns add host");

@@ -21,7 +21,7 @@ struct Arguments {
     /// List only sockets that wait for others: TCP in state `LISTEN` and UDP without a peer.
     #[serde(default)]
     listening: bool,
-    /// Transport protocol.
+    /// Transport protocol, over IPv4 and IPv6.
     #[serde(default)]
     protocol: Transport,
     /// Also find the process of each socket. Processes of other users need the capability
@@ -33,14 +33,11 @@ struct Arguments {
 }
 
 /// Transport protocols to list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Transport {
-    /// TCP over IPv4 and IPv6.
     Tcp,
-    /// UDP over IPv4 and IPv6.
     Udp,
-    /// Both.
     #[default]
     All,
 }

@@ -87,10 +87,10 @@ impl Owners {
         }
         (n_unknown > 0).then(|| {
             format!(
-                "{n_unknown} of these sockets have no pid and program: they belong to the kernel \
-                 or to processes that the worker cannot look into ({} it may not, besides those \
-                 of another process namespace); the operator can run the worker as root in the \
-                 host's process namespace, or give it the capability SYS_PTRACE",
+                "no pid and program for {n_unknown} of these sockets: they belong to the kernel or \
+                 to processes that the worker cannot look into ({} it may not, and those of other \
+                 process namespaces); the operator can give the worker the capability SYS_PTRACE \
+                 and the host's process namespace",
                 self.n_hidden
             )
         })

@@ -70,6 +70,9 @@ fn class(error: &io::Error) -> Option<Class> {
     }
 }
 
-fn failure(class: Class, message: String) -> Failure {
-    Failure { class, message }
+fn failure(error_class: Class, error_message: String) -> Failure {
+    Failure {
+        error_class,
+        error_message,
+    }
 }

@@ -49,20 +49,20 @@ struct Reached {
     /// What the service sent within 1 s; absent when it waits for the client to speak first.
     #[serde(skip_serializing_if = "Option::is_none")]
     banner: Option<Banner>,
-    /// Why no connection was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure>,
+    /// Why no connection was made: of the last address tried.
+    #[serde(flatten)]
+    failure: Option<Failure>,
     /// Every address tried, in order.
     attempts: Vec<Attempt>,
 }
 
-/// Why no connection was made.
+/// Why no connection was made; both fields are absent when it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 struct Failure {
-    /// Class to act on.
-    class: Class,
-    /// The system's words.
-    message: String,
+    /// Class of the failure, to act on; absent when the connection was made.
+    error_class: Class,
+    /// The system's words for it.
+    error_message: String,
 }
 
 /// Classes of failed connections.
@@ -84,9 +84,8 @@ enum Class {
 struct Attempt {
     /// The address.
     address: IpAddr,
-    /// Why the connection failed; absent for the one that was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure>,
+    #[serde(flatten)]
+    failure: Option<Failure>,
     /// Milliseconds until the outcome, to the microsecond.
     elapsed_ms: f64,
 }
@@ -128,7 +127,7 @@ async fn run(context: Context, arguments: Arguments) -> Result<Reached, ToolErro
         };
         attempts.push(Attempt {
             address: *address,
-            error: failure,
+            failure,
             elapsed_ms,
         });
         if let Some(stream) = stream {
@@ -136,10 +135,10 @@ async fn run(context: Context, arguments: Arguments) -> Result<Reached, ToolErro
             return Ok(Reached::connected(arguments, banner, attempts));
         }
     }
-    let failure = attempts.last().and_then(|attempt| attempt.error.clone());
+    let failure = attempts.last().and_then(|attempt| attempt.failure.clone());
     let failure = failure.unwrap_or_else(|| Failure {
-        class: Class::Name,
-        message: "the name has no address".to_owned(),
+        error_class: Class::Name,
+        error_message: "the name has no address".to_owned(),
     });
     Ok(Reached::failed(arguments, failure, attempts))
 }
@@ -160,8 +159,8 @@ async fn resolve(
         ),
     };
     Ok(Err(Failure {
-        class: Class::Name,
-        message,
+        error_class: Class::Name,
+        error_message: message,
     }))
 }
 
@@ -175,7 +174,7 @@ impl Reached {
             address: last.map(|attempt| attempt.address),
             connect_ms: last.map(|attempt| attempt.elapsed_ms),
             banner,
-            error: None,
+            failure: None,
             attempts,
         }
     }
@@ -188,7 +187,7 @@ impl Reached {
             address: attempts.last().map(|attempt| attempt.address),
             connect_ms: None,
             banner: None,
-            error: Some(failure),
+            failure: Some(failure),
             attempts,
         }
     }
@@ -209,7 +208,7 @@ fn default_timeout() -> u64 {
 impl Summary for Reached {
     fn summary(&self) -> String {
         let (host, port) = (&self.host, self.port);
-        let Some(failure) = &self.error else {
+        let Some(failure) = &self.failure else {
             let address = markdown::or_dash(self.address.as_ref());
             let took = markdown::or_dash(self.connect_ms.as_ref());
             let greeting = match &self.banner {
@@ -220,14 +219,17 @@ impl Summary for Reached {
                 "{host} port {port} is open (address {address}, {took} ms). {greeting}\n"
             );
         };
-        let words = match failure.class {
+        let words = match failure.error_class {
             Class::Refused => "is closed: the host refuses the connection",
             Class::Timeout => "does not answer: down, or dropped by a firewall",
             Class::Unreachable => "cannot be reached",
             Class::Name => "cannot be tried: the name does not resolve",
         };
         let table = markdown::table(["address", "outcome", "ms"], &self.attempts, |attempt| {
-            let outcome = attempt.error.as_ref().map(|error| &error.message);
+            let outcome = attempt
+                .failure
+                .as_ref()
+                .map(|failure| &failure.error_message);
             [
                 attempt.address.to_string(),
                 markdown::or_dash(outcome),
@@ -236,7 +238,7 @@ impl Summary for Reached {
         });
         format!(
             "{host} port {port} {words} ({}).\n\n{table}",
-            markdown::plain(&failure.message)
+            markdown::plain(&failure.error_message)
         )
     }
 }
