@@ -1,4 +1,4 @@
-use service::ExitError;
+use service::{ExitError, broker};
 use thiserror::Error as ThisError;
 
 /// Why a worker cannot start or cannot go on.
@@ -16,9 +16,9 @@ pub enum Error {
     /// The scan scope cannot be used.
     #[error("the scan scope cannot be used")]
     Scope(#[from] ScopeError),
-    /// The queue prefix cannot be used.
-    #[error("AMQP_QUEUE_PREFIX cannot be used")]
-    Prefix(#[from] protocol::Error),
+    /// A name on the broker cannot be used.
+    #[error("a setting cannot be used: {0}")]
+    Settings(ExitError),
     /// The bus gave up, or refuses this worker.
     #[error("the worker cannot use the message broker")]
     Bus(#[source] bus::Error),
@@ -28,25 +28,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// The end of the process: 64 for settings, 69 for a broker that stays away, 78 for a
-    /// queue that another version made, 70 for faults of our own.
+    /// The end of the process: 64 for settings, 69 for a broker that stays away or has a
+    /// queue of another version, 70 for faults of our own.
     #[must_use]
     pub fn into_exit(self) -> ExitError {
         match self {
-            Self::Scope(_) | Self::Prefix(_) | Self::Bus(bus::Error::Settings { .. }) => {
+            Self::Scope(_) => {
                 ExitError::usage(self).hint("docs/configuration.md lists every setting")
             }
-            Self::Bus(ref error) => {
-                let hint = error.hint();
-                let exit = match error {
-                    bus::Error::Mismatch { .. } => ExitError::new(78, self),
-                    _ => ExitError::unavailable(self),
-                };
-                match hint {
-                    Some(hint) => exit.hint(hint),
-                    None => exit,
-                }
-            }
+            Self::Settings(exit) => exit,
+            Self::Bus(error) => broker::exit(error),
             Self::Declaration { .. } | Self::Task(_) => ExitError::internal(self),
         }
     }

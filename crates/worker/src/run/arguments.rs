@@ -55,9 +55,9 @@ Exit codes:
   0   stopped as asked, or ready
   1   not ready
   64  an argument or a setting is not valid
-  69  the broker stays away (AMQP_MAX_RECONNECT_ATTEMPTS), or the port is taken
+  69  the broker stays away (AMQP_MAX_RECONNECT_ATTEMPTS) or has a queue of another version,
+      or the health port is taken
   70  a fault of the worker
-  78  a queue on the broker was made by another version
 "
     )
 }

@@ -1,7 +1,6 @@
 //! The `main` of a worker binary.
 
 mod arguments;
-mod broker;
 mod probe;
 
 use std::io::Write as _;
@@ -9,9 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::Bus;
 use service::process::report;
-use service::{ExitError, Process, Settings, process};
+use service::{ExitError, Process, Settings, broker, process};
 
 use crate::runtime::component_name;
 use crate::{Error, Worker, serve};
@@ -50,8 +48,7 @@ async fn work(
     // Known to be down before the port opens, or the first answer would be "ready".
     let _ = process.health.component(component_name(worker.category()));
     process.serve_health().await?;
-    let bus = broker::connect(&process.settings, process.name).map_err(Error::into_exit)?;
-    let bus: Arc<dyn Bus> = Arc::new(bus);
+    let bus = broker::connect(&process.settings, process.name)?;
     let served = serve(worker, Arc::clone(&bus), &process).await;
     if tokio::time::timeout(CLOSE_TIME, bus.close()).await.is_err() {
         tracing::warn!("the connections to the message broker did not close in time");

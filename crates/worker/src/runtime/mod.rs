@@ -22,9 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::{Backoff, Bus, supervise};
-use protocol::{Category, Names, Prefix};
+use protocol::{Category, Names};
 use service::process::DRAIN_DEADLINE;
-use service::{Metrics, Process, Settings};
+use service::{Metrics, Process, Settings, broker};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -78,7 +78,7 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
     let _acked = AbortOnDrop(Arc::clone(&runtime));
     let settings = &process.settings;
     let prefetch = prefetch(&runtime.worker, settings);
-    let backoff = backoff(settings);
+    let backoff = broker::backoff(settings);
     let mut tasks = JoinSet::new();
     for _ in 0..settings.amqp_workers.get() {
         tasks.spawn(consume(Arc::clone(&runtime), prefetch, backoff));
@@ -96,23 +96,6 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
     }
     runtime.presence.stopped();
     result
-}
-
-/// When a lost connection is tried again.
-pub(crate) fn backoff(settings: &Settings) -> Backoff {
-    Backoff {
-        first: settings.amqp_reconnect_delay.get(),
-        max_attempts: settings
-            .amqp_max_reconnect_attempts
-            .map(|attempts| usize::try_from(attempts.get()).unwrap_or(usize::MAX)),
-        ..Backoff::default()
-    }
-}
-
-/// The names of the site on the broker.
-pub(crate) fn names(settings: &Settings) -> Result<Names, Error> {
-    let prefix: Prefix = settings.amqp_queue_prefix.as_str().parse()?;
-    Ok(Names::new(prefix, settings.amqp_exchange.as_str()))
 }
 
 /// What health calls the worker of a category.
@@ -148,7 +131,7 @@ impl Runtime {
         let component = process.health.component(component_name(worker.category()));
         let consumers = u32::from(settings.amqp_workers.get());
         Ok(Self {
-            names: names(settings)?,
+            names: broker::names(settings).map_err(Error::Settings)?,
             bus,
             instance: Uuid::now_v7().simple().to_string(),
             capacity: consumers * u32::from(prefetch(&worker, settings).get()),

@@ -130,7 +130,7 @@ async fn a_queue_of_another_version_ends_the_worker_with_how_to_migrate() {
     site.declare(&other).await;
     site.spawn(lab::worker(), Arc::new(site.memory.clone()));
     let exit = site.ended().await.unwrap_err().into_exit();
-    assert_eq!(exit.code(), 78);
+    assert_eq!(exit.code(), 69);
     let text = exit.to_string();
     assert!(
         text.contains("mcp.discovery.tools.lab") && text.contains("fix:"),
