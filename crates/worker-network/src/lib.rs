@@ -1,8 +1,9 @@
 //! The tools of the category `network`, in Rust alone: no tool starts a child process.
 //!
-//! `ping` and `telnet` reach for a target, which the scan scope checks first. `netstat`, `arp`,
-//! `route` and `ifconfig` tell what the kernel of the worker's host knows; their results name
-//! that host and its site.
+//! `ping`, `telnet`, `wget` and `nslookup` reach for a target, which the scan scope checks
+//! first; `whois` asks the registries' servers of its own setting. `netstat`, `arp`, `route` and
+//! `ifconfig` tell what the kernel of the worker's host knows; their results name that host and
+//! its site.
 //!
 //! It is *not* a place for what all categories need: arguments, deadlines, scope and results
 //! are the crate [`worker`]'s business.
@@ -36,7 +37,8 @@ const PREFETCH: NonZeroU16 = match NonZeroU16::new(64) {
 /// The worker of this category.
 ///
 /// # Errors
-/// [`Error::Scope`] when the settings name a scan target that is none.
+/// [`Error::Scope`] or [`Error::WhoisServers`] when the settings name a scan target or a registry
+/// server that is none.
 pub fn worker(settings: &Settings) -> Result<Worker, Error> {
     let scope = Scope::new(&settings.scan_scope_allow, &settings.scan_scope_deny)?;
     Ok(Worker::new(Category::network(), PREFETCH)

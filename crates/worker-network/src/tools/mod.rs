@@ -2,6 +2,7 @@
 
 pub(crate) mod arp;
 pub(crate) mod ifconfig;
+pub(crate) mod milliseconds;
 pub(crate) mod netstat;
 pub mod nslookup;
 pub(crate) mod ping;

@@ -17,6 +17,7 @@ mod netstat;
 mod nslookup;
 mod ping;
 mod route;
+mod settings;
 mod telnet;
 mod wget;
 mod whois;

@@ -11,6 +11,7 @@ use worker::Summary;
 use super::exchange::{Failure, Reply, Transport};
 use super::record::{Answer, shown, type_name};
 use crate::markdown::{plain, table};
+use crate::tools::milliseconds::milliseconds;
 
 /// Most records of one section; a message of 64 KiB holds some thousands.
 const MAX_RECORDS: usize = 1000;
@@ -64,7 +65,7 @@ impl Output {
             query_type: type_name(query.query_type()),
             server: server.to_string(),
             transport: reply.transport,
-            elapsed_ms: reply.elapsed.as_secs_f64() * 1000.0,
+            elapsed_ms: milliseconds(reply.elapsed),
             rcode: mnemonic(message.metadata.response_code),
             authenticated: message.metadata.authentic_data,
             authoritative: message.metadata.authoritative,

@@ -30,6 +30,7 @@ use self::output::{Output, Redirect, Timing, headers, text};
 use self::stage::{Progress, Stage};
 use self::target::{MAX_URL, Target};
 use self::tls::Trust;
+use super::milliseconds::milliseconds;
 
 /// Seconds that a call may take unless it says otherwise.
 const DEFAULT_TIMEOUT: u16 = 30;
@@ -313,10 +314,6 @@ fn is_redirect(status: StatusCode) -> bool {
 fn declared(exchange: &Exchange) -> Option<u64> {
     let length = exchange.response.headers().get(CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 fn too_many(

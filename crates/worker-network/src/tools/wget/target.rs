@@ -113,15 +113,22 @@ fn read_strictly(text: &str) -> Result<Target, String> {
     if let Some(violation) = violation.get() {
         return Err(violation.description().to_owned());
     }
-    if let Some(url::Host::Ipv4(address)) = target.url.host()
-        && !text.contains(&address.to_string())
-    {
+    let host = target.url.host_str().unwrap_or_default();
+    let is_ipv6 = host.starts_with('[');
+    if !is_ipv6 && !host_of(text).eq_ignore_ascii_case(host) {
         return Err(format!(
-            "its host is another way to write {address}; write it so"
+            "its host is another way to write {host}; write it so"
         ));
     }
     target.url.set_fragment(None);
     Ok(target)
+}
+
+/// The host as it was written, in a URL without user name.
+fn host_of(text: &str) -> &str {
+    let (_, rest) = text.split_once("//").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.split(':').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -195,6 +202,13 @@ mod tests {
         check("http://2130706433/", Err("write 127.0.0.1"));
         check("http://0x7f.1/", Err("write 127.0.0.1"));
         check("http://0177.0.0.1/", Err("write 127.0.0.1"));
+        check("http://0x7f.1/127.0.0.1", Err("write 127.0.0.1"));
+        check("http://%31%32%37.0.0.1/", Err("write 127.0.0.1"));
+        check("http://１２７.0.0.1/", Err("write 127.0.0.1"));
+        check("http://bücher.example/", Err("write xn--bcher-kva.example"));
+        check("http://ⓔxample.com/", Err("write example.com"));
+        check("HTTP://Example.COM/", Ok(("example.com", 80, "/")));
+        check("http://[0::1]/", Ok(("[::1]", 80, "/")));
         check("http://1.2.3.4.5/", Err(""));
         check("http://-host/", Err("hyphen"));
     }

@@ -129,7 +129,8 @@ async fn connect(
 fn line(server: &Server, query: &Query) -> String {
     let name = server.host.to_string().to_ascii_lowercase();
     match (name.as_str(), query) {
-        ("whois.arin.net", Query::Address(_) | Query::Network(_)) => format!("n + {query}\r\n"),
+        ("whois.arin.net", Query::Address(_)) => format!("n + {query}\r\n"),
+        ("whois.arin.net", Query::Network(_)) => format!("r + = {query}\r\n"),
         ("whois.arin.net", Query::Asn(number)) => format!("a + {number}\r\n"),
         ("whois.verisign-grs.com", Query::Domain(_)) => format!("domain {query}\r\n"),
         ("whois.denic.de", Query::Domain(_)) => format!("-T dn,ace {query}\r\n"),
@@ -163,6 +164,7 @@ mod tests {
         };
         check("whois.iana.org", "example.com", "example.com\r\n");
         check("whois.arin.net", "192.0.2.1", "n + 192.0.2.1\r\n");
+        check("whois.arin.net", "192.0.2.0/24", "r + = 192.0.2.0/24\r\n");
         check("whois.arin.net", "AS64496", "a + 64496\r\n");
         check("whois.ripe.net", "AS64496", "AS64496\r\n");
         check("WHOIS.verisign-grs.com", "a.com", "domain a.com\r\n");

@@ -25,6 +25,7 @@ use self::referral::Referral;
 use self::registry::{AutonomousSystem, Domain, Network, says_absent, speaks_of};
 pub use self::servers::ServersError;
 use self::servers::{Servers, Standing, addresses, same};
+use super::milliseconds::milliseconds;
 use super::server::Server;
 
 /// Most servers of one call: root, registry, registrar, and one to spare.
@@ -291,7 +292,7 @@ impl From<Link> for Answered {
         Self {
             server: link.server.to_string(),
             address: link.answer.address.to_string(),
-            elapsed_ms: link.answer.elapsed.as_secs_f64() * 1000.0,
+            elapsed_ms: milliseconds(link.answer.elapsed),
             bytes: link.answer.n_bytes,
             truncated: link.answer.truncated,
             text: link.answer.text,
