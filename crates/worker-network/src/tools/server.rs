@@ -97,6 +97,8 @@ impl JsonSchema for Server {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, expected: Option<(&str, Option<u16>)>) {
@@ -146,6 +148,15 @@ mod tests {
     fn a_server_is_written_as_it_is_read() {
         for text in ["192.0.2.1:53", "[::1]:53", "::1", "ns.example.com:53", "ns"] {
             assert_eq!(text.parse::<Server>().unwrap().to_string(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_and_read_again_the_same(text in "[-a-z0-9.:\\[\\] ]{0,24}") {
+            if let Ok(server) = text.parse::<Server>() {
+                prop_assert_eq!(server.to_string().parse::<Server>(), Ok(server));
+            }
         }
     }
 }

@@ -586,3 +586,8 @@ fn the_schema_states_types_and_default() {
     }
     assert!(schema["properties"]["server"]["description"].is_string());
 }
+
+#[test]
+fn the_declaration_is_as_agreed() {
+    insta::assert_json_snapshot!("nslookup", worker(config()).descriptors()[0]);
+}

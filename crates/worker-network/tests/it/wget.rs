@@ -712,3 +712,9 @@ fn the_schema_states_ranges_and_defaults() {
             .starts_with("OpenDiscovery/")
     );
 }
+
+#[test]
+fn the_declaration_is_as_agreed() {
+    let worker = worker(wget::Config::default());
+    insta::assert_json_snapshot!("wget", worker.descriptors()[0]);
+}

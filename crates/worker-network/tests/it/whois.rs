@@ -516,3 +516,9 @@ fn an_unusable_setting_stops_the_worker_and_is_named() {
         "{message}"
     );
 }
+
+#[test]
+fn the_declaration_is_as_agreed() {
+    let worker = worker(&[], Scope::default());
+    insta::assert_json_snapshot!("whois", worker.descriptors()[0]);
+}

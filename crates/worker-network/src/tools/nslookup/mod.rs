@@ -69,7 +69,7 @@ struct Arguments {
     /// resolver from completing a short name.
     #[schemars(length(min = 1, max = 254))]
     host: String,
-    /// Record type to ask for. Leave it out for an address.
+    /// Record type to ask for. An address is always asked for its names (PTR).
     #[serde(rename = "type")]
     #[schemars(extend("default" = "A"))]
     query_type: Option<QueryType>,

@@ -64,11 +64,12 @@ impl Question {
     /// Builds the question from the arguments.
     ///
     /// An address is asked for by its reverse name (RFC 1035 section 3.5, RFC 3596 section
-    /// 2.5), and by nothing else, since other records of an address do not exist.
+    /// 2.5), and by nothing else, since other records of an address do not exist. `A` is what the
+    /// schema states as default, so given or not it means the same.
     pub(super) fn new(host: &str, query_type: Option<QueryType>) -> Result<Self, ToolError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return match query_type {
-                None | Some(QueryType::Ptr) => Ok(Self {
+                None | Some(QueryType::A | QueryType::Ptr) => Ok(Self {
                     name: Name::from(address.to_canonical()),
                     query_type: RecordType::PTR,
                     absolute: true,
@@ -180,6 +181,8 @@ fn ascii_form(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::record::shown;
     use super::*;
 
@@ -214,7 +217,12 @@ mod tests {
         );
         let nibbles = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
         check("2001:db8::1", None, Ok((nibbles, RecordType::PTR)));
-        check("192.0.2.7", Some(QueryType::A), Err("no A records"));
+        check(
+            "192.0.2.7",
+            Some(QueryType::A),
+            Ok(("7.2.0.192.in-addr.arpa", RecordType::PTR)),
+        );
+        check("192.0.2.7", Some(QueryType::Aaaa), Err("no AAAA records"));
         check("::1", Some(QueryType::Mx), Err("no MX records"));
     }
 
@@ -275,5 +283,15 @@ mod tests {
         );
         assert_eq!(candidates("nas.", 1), ["nas"]);
         assert_eq!(candidates("192.0.2.1", 5), ["1.2.0.192.in-addr.arpa"]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_name_is_asked_for_as_it_was_written(text in "[-a-zA-Z0-9_.*/\\\\ é]{1,40}") {
+            if let Ok(question) = Question::new(&text, Some(QueryType::Txt)) {
+                let written = text.strip_suffix('.').filter(|name| !name.is_empty());
+                prop_assert_eq!(shown(&question.name), written.unwrap_or(&text));
+            }
+        }
     }
 }

@@ -133,6 +133,8 @@ fn host_of(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, expected: Result<(&str, u16, &str), &str>) {
@@ -232,5 +234,20 @@ mod tests {
                 .contains("user name")
         );
         assert!(to("http://").unwrap_err().contains("not a URL"));
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_url_names_its_host_as_it_was_written(
+            rest in "[a-z0-9.:@/?#%\\\\\\[\\]é-]{1,40}"
+        ) {
+            let text = format!("http://{rest}");
+            if let Ok(target) = Target::from_argument(&text) {
+                prop_assert_eq!(target.url.username(), "");
+                prop_assert!(target.port > 0);
+                let again = Target::from_argument(target.url.as_str()).unwrap();
+                prop_assert_eq!(again, target);
+            }
+        }
     }
 }

@@ -113,6 +113,8 @@ impl<'a> Fields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, expected: &[(&str, &str)]) {
@@ -180,5 +182,15 @@ mod tests {
         );
         let sentence = format!("{}: x", "word ".repeat(20));
         check(&sentence, &[]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_can_be_read(text in "[ \\t\\n\\[\\]:.a-zé%-]{0,200}") {
+            for field in read(&text) {
+                prop_assert!(!field.key.is_empty() && field.key.len() <= MAX_KEY);
+                prop_assert!(!field.value.is_empty() && !field.value.contains('\n'));
+            }
+        }
     }
 }

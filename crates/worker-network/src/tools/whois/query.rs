@@ -173,6 +173,8 @@ fn refuse(text: &str, why: &str) -> ToolError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, expected: Result<(Kind, &str), &str>) {
@@ -233,5 +235,17 @@ mod tests {
         check("192.0.2.0/33", Err("neither"));
         check("1.2.3", Err("last label is a number"));
         check("1.2.3.256", Err("last label is a number"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_is_one_word_of_one_line(text in "[-a-zA-Z0-9.:/+ \\r\\n\\x00*]{0,24}") {
+            if let Ok(query) = text.parse::<Query>() {
+                let line = query.to_string();
+                prop_assert!(line.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:/".contains(&b)));
+                prop_assert!(!line.starts_with('-'));
+                prop_assert_eq!(line.parse::<Query>(), Ok(query));
+            }
+        }
     }
 }
