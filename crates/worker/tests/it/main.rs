@@ -14,6 +14,7 @@ mod failures;
 mod gate;
 mod lab;
 mod leaving;
+mod on_rabbitmq;
 mod once;
 mod progress;
 mod requests;
