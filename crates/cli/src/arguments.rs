@@ -90,6 +90,7 @@ mod tests {
     #[test]
     fn the_help_is_stable() {
         let mut command = Arguments::command();
+        command.build();
         let mut pages = command.render_long_help().to_string();
         for name in ["up", "tools", "call", "doctor", "config", "explain"] {
             let page = command

@@ -1,1 +1,24 @@
-//! The whole system.
+//! The whole system, as its users see it: real processes, a real broker, real clients.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod cancel;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod layout;
+#[cfg(test)]
+mod no_worker;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
+mod sharing;
+#[cfg(test)]
+mod site;
+#[cfg(test)]
+mod snapshots;
+#[cfg(test)]
+mod telemetry;
