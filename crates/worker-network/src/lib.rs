@@ -6,7 +6,7 @@
 //! its site.
 //!
 //! It is *not* a place for what all categories need: arguments, deadlines, scope and results
-//! are the crate [`worker`]'s business.
+//! are the crate [`mod@worker`]'s business.
 //!
 //! The way in is [`worker()`]. To add a tool: a module under `tools` with its argument type, its
 //! output type and `fn tool() -> Tool`, and one line in [`worker()`].
