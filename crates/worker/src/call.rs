@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use protocol::response::CallToolResult;
 use protocol::{ErrorCode, ToolError};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use crate::progress::Progress;
 use crate::tool::{Arguments, Format, Output};
@@ -9,7 +12,7 @@ use crate::{Context, Tool};
 
 /// One call of a tool, ready to run.
 pub(crate) struct Call {
-    pub(crate) tool: Tool,
+    pub(crate) tool: Arc<Tool>,
     pub(crate) context: Context,
     pub(crate) progress: Progress,
 }
@@ -34,9 +37,10 @@ impl Call {
         let cancellation = self.context.cancellation().clone();
         // Whatever the tool started beside itself ends with the call.
         let _over = cancellation.clone().drop_guard();
-        let (tool, context) = (self.tool.clone(), self.context.clone());
+        let (tool, context) = (Arc::clone(&self.tool), self.context.clone());
         let mut task = JoinSet::new();
-        task.spawn(async move { tool.run(context, arguments.value).await });
+        let run = async move { tool.run(context, arguments.value).await };
+        task.spawn(run.in_current_span());
         let joined = tokio::select! {
             biased;
             () = cancellation.cancelled() => return Ended::Cancelled,

@@ -16,7 +16,7 @@ pub struct Context {
 #[derive(Debug)]
 struct Call {
     scope: Scope,
-    host: HostIdentity,
+    host: Arc<HostIdentity>,
     deadline: Instant,
     cancellation: CancellationToken,
     progress: Progress,
@@ -25,7 +25,7 @@ struct Call {
 impl Context {
     pub(crate) fn new(
         scope: Scope,
-        host: HostIdentity,
+        host: Arc<HostIdentity>,
         deadline: Instant,
         cancellation: CancellationToken,
         progress: Progress,
@@ -45,7 +45,7 @@ impl Context {
     pub fn for_test(scope: Scope) -> Self {
         Self::new(
             scope,
-            HostIdentity::default(),
+            Arc::default(),
             Instant::now() + Duration::from_secs(30),
             CancellationToken::new(),
             Progress::default(),

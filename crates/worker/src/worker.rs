@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use protocol::mcp::code;
 use protocol::response::{CallToolResult, RpcError};
@@ -18,10 +19,10 @@ use crate::{Context, Error, HostIdentity, Scope, ScopeError, Tool};
 pub struct Worker {
     category: Category,
     prefetch: NonZeroU16,
-    tools: BTreeMap<&'static str, Tool>,
+    tools: BTreeMap<&'static str, Arc<Tool>>,
     fault: Option<String>,
     scope: Option<Scope>,
-    host: Option<HostIdentity>,
+    host: Option<Arc<HostIdentity>>,
 }
 
 impl Worker {
@@ -42,7 +43,7 @@ impl Worker {
     /// Registers a tool.
     #[must_use]
     pub fn tool(mut self, tool: Tool) -> Self {
-        if let Some(first) = self.tools.insert(tool.name(), tool) {
+        if let Some(first) = self.tools.insert(tool.name(), Arc::new(tool)) {
             self.fault = Some(first.name().to_owned());
         }
         self
@@ -59,7 +60,7 @@ impl Worker {
     /// in the settings of the process.
     #[must_use]
     pub fn host(mut self, host: HostIdentity) -> Self {
-        self.host = Some(host);
+        self.host = Some(Arc::new(host));
         self
     }
 
@@ -74,7 +75,7 @@ impl Worker {
                 why: "the name is registered twice".to_owned(),
             });
         }
-        self.tools.values().try_for_each(Tool::check)
+        self.tools.values().try_for_each(|tool| tool.check())
     }
 
     /// What the worker announces, by name.
@@ -91,7 +92,7 @@ impl Worker {
     /// tool gives a JSON-RPC error object.
     pub async fn call_for_test(&self, name: &str, arguments: Value) -> Value {
         let tool = match self.find(name) {
-            Ok(tool) => tool.clone(),
+            Ok(tool) => Arc::clone(tool),
             Err(error) => return json!({ "error": error }),
         };
         let cancellation = CancellationToken::new();
@@ -128,7 +129,8 @@ impl Worker {
             self.scope = Some(Scope::new(allow, deny)?);
         }
         if self.host.is_none() {
-            self.host = Some(HostIdentity::of_site(settings.discovery_site.as_str()));
+            let site = settings.discovery_site.as_str();
+            self.host = Some(Arc::new(HostIdentity::of_site(site)));
         }
         Ok(self)
     }
@@ -137,12 +139,12 @@ impl Worker {
         self.scope.clone().unwrap_or_default()
     }
 
-    pub(crate) fn host_identity(&self) -> HostIdentity {
+    pub(crate) fn host_identity(&self) -> Arc<HostIdentity> {
         self.host.clone().unwrap_or_default()
     }
 
     /// The tool behind a name, call-time names included.
-    pub(crate) fn find(&self, name: &str) -> Result<&Tool, RpcError> {
+    pub(crate) fn find(&self, name: &str) -> Result<&Arc<Tool>, RpcError> {
         self.tools.get(&*canonical_tool_name(name)).ok_or_else(|| {
             let known: Vec<&str> = self.tools.keys().copied().collect();
             let message = format!(

@@ -74,7 +74,7 @@ impl<'a> Announcer<'a> {
             },
             digest: digest_of(&version, &tools),
             version,
-            site: worker.host_identity().site,
+            site: worker.host_identity().site.clone(),
             capacity: runtime.capacity,
             tools,
         };

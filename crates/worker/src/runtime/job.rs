@@ -110,7 +110,7 @@ impl Job {
             progress.clone(),
         );
         let call = Call {
-            tool: self.request.tool.clone(),
+            tool: Arc::clone(&self.request.tool),
             context,
             progress: progress.clone(),
         };

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bus::Message;
@@ -16,7 +17,7 @@ const REPLY_MARGIN: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) id: Box<RawValue>,
-    pub(super) tool: Tool,
+    pub(super) tool: Arc<Tool>,
     pub(super) arguments: Option<Box<RawValue>>,
     pub(super) progress_token: Option<Box<RawValue>>,
     timeout: Option<Duration>,
@@ -70,7 +71,7 @@ impl Request {
         let timeout = meta.timeout_ms().map_err(|error| RpcError::from(&error))?;
         Ok(Self {
             id: id.to_owned(),
-            tool: worker.find(&name)?.clone(),
+            tool: Arc::clone(worker.find(&name)?),
             arguments: params.arguments().map(ToOwned::to_owned),
             progress_token: meta.progress_token().map(ToOwned::to_owned),
             timeout: timeout.map(Duration::from_millis),

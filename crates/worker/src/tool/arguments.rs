@@ -37,11 +37,10 @@ impl Arguments {
         })?;
         let mut value: Value = serde_json::from_str(text)
             .map_err(|error| ToolError::invalid(format!("the arguments are not JSON: {error}")))?;
-        let mut faults = schemas.arguments.iter_errors(&value).peekable();
-        if faults.peek().is_some() {
+        if !schemas.arguments.is_valid(&value) {
+            let faults = schemas.arguments.iter_errors(&value);
             return Err(words::invalid(faults, &schemas.input));
         }
-        drop(faults);
         let format = value
             .as_object_mut()
             .and_then(|arguments| arguments.remove(RESPONSE_FORMAT));

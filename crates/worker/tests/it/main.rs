@@ -20,5 +20,6 @@ mod progress;
 mod requests;
 mod results;
 mod site;
+mod spans;
 mod starting;
 mod unruly;
