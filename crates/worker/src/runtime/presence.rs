@@ -1,6 +1,9 @@
 use service::health::Component;
 use tokio::sync::watch;
 
+/// Why a worker without a consumer is down.
+const ABSENT: &str = "no consumer has a connection to the message broker";
+
 /// How many consumers of this worker really consume, and what health says of it.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -14,6 +17,7 @@ pub(super) struct Consuming<'a>(&'a Presence);
 
 impl Presence {
     pub(super) fn new(component: Component) -> Self {
+        component.down(ABSENT);
         Self {
             component,
             consumers: watch::Sender::new(0),
@@ -56,7 +60,7 @@ impl Drop for Consuming<'_> {
         } = self.0;
         consumers.send_modify(|consumers| *consumers -= 1);
         if !self.0.is_consuming() {
-            component.down("no consumer has a connection to the message broker");
+            component.down(ABSENT);
         }
     }
 }

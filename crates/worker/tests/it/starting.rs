@@ -26,6 +26,10 @@ async fn a_worker_is_ready_while_it_consumes() {
     })
     .await;
     assert!(!site.process.health.is_ready());
+    let reason = site.process.health.report().components["lab worker"]
+        .reason
+        .clone();
+    assert!(reason.unwrap().contains("no consumer has a connection"));
     site.memory.come_back();
     until("the worker to be ready", async || {
         site.process.health.is_ready()
