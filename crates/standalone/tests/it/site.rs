@@ -1,1 +1,156 @@
+//! The platform as its users run it: processes around a broker, and what tests ask of them.
 
+mod running;
+mod session;
+mod stdio;
+mod target;
+
+use std::time::Duration;
+
+use testkit::process::{Program, binary};
+use testkit::queues::{self, Counts};
+use testkit::rabbitmq::{Broker, Node, Vhost, shared};
+use testkit::wait;
+
+pub(crate) use running::{Running, text_of};
+pub(crate) use session::Session;
+pub(crate) use stdio::Stdio;
+pub(crate) use target::{Answer, Target};
+
+/// How long a process may take until it is ready.
+pub(crate) const READY: Duration = Duration::from_mins(1);
+/// How long anything else may take that happens at once on an idle machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// How long a process has to end after a signal, with time to spare after its own deadline.
+pub(crate) const END: Duration = Duration::from_secs(28);
+
+/// The work queue of the category that all tests use.
+pub(crate) const WORK_QUEUE: &str = "mcp.discovery.tools.network";
+
+/// Gateways and workers that meet on one virtual host.
+#[derive(Debug)]
+pub(crate) struct Site {
+    broker: Broker,
+    vhost: String,
+    /// Removes the virtual host at the end.
+    _own: Option<Vhost>,
+}
+
+impl Site {
+    /// A virtual host of the test's own on the broker that all tests share.
+    pub(crate) async fn new() -> Self {
+        let broker = shared().await.expect("a broker: run scripts/test");
+        let vhost = broker.vhost().await.unwrap();
+        Self {
+            broker: broker.clone(),
+            vhost: vhost.name().to_owned(),
+            _own: Some(vhost),
+        }
+    }
+
+    /// On a broker of the test's own.
+    pub(crate) fn on(node: &Node) -> Self {
+        Self {
+            broker: Broker::clone(node),
+            vhost: "/".to_owned(),
+            _own: None,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.broker.amqp_url(&self.vhost)
+    }
+
+    /// A gateway, not started yet. Without further variables it serves HTTP.
+    pub(crate) async fn gateway_program(&self) -> Program {
+        program("gateway", "discovery-gateway")
+            .await
+            .env("TRANSPORT_MODE", "http")
+            .env("AMQP_URL", self.url())
+    }
+
+    /// A network worker, not started yet.
+    pub(crate) async fn worker_program(&self) -> Program {
+        program("worker-network", "discovery-worker-network")
+            .await
+            .env("AMQP_URL", self.url())
+    }
+
+    /// A gateway that serves HTTP and is ready; it may know no tools yet, see
+    /// [`Running::lists`].
+    pub(crate) async fn gateway(&self) -> Running {
+        let gateway = Running::gateway(self.gateway_program().await);
+        gateway.ready().await;
+        gateway
+    }
+
+    /// A worker that consumes.
+    pub(crate) async fn worker(&self) -> Running {
+        self.worker_with(&[]).await
+    }
+
+    /// A worker that consumes, with further settings.
+    pub(crate) async fn worker_with(&self, settings: &[(&str, &str)]) -> Running {
+        let mut program = self.worker_program().await;
+        for (name, value) in settings {
+            program = program.env(name, value);
+        }
+        let worker = Running::worker(program);
+        worker.ready().await;
+        worker
+    }
+
+    /// A client's own gateway, on standard input and output.
+    pub(crate) async fn stdio(&self) -> Stdio {
+        Stdio::start(&self.gateway_program().await.env("TRANSPORT_MODE", "stdio"))
+    }
+
+    /// What the broker holds in the work queue; nothing while there is none.
+    pub(crate) async fn work_queue(&self) -> Option<Counts> {
+        queues::counts(&self.broker, &self.vhost, WORK_QUEUE)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the work queue is as expected.
+    pub(crate) async fn until_work_queue(&self, what: &str, expected: impl Fn(Counts) -> bool) {
+        let state = async || self.work_queue().await.filter(|counts| expected(*counts));
+        wait::until(what, SOON, state).await.unwrap();
+    }
+
+    /// The names of all queues.
+    pub(crate) async fn queues(&self) -> Vec<String> {
+        let topology = queues::topology(&self.broker, &self.vhost).await.unwrap();
+        topology
+            .queues
+            .into_iter()
+            .map(|queue| queue.name)
+            .collect()
+    }
+}
+
+/// A binary of ours, not started yet, with a log that says enough to understand a failure.
+async fn program(package: &str, name: &str) -> Program {
+    Program::new(binary(package, name).await.unwrap()).env("RUST_LOG", "info,worker=debug")
+}
+
+/// The embedded platform, not started yet. Without further variables it serves HTTP.
+pub(crate) async fn embedded_program() -> Program {
+    program("cli", "discovery")
+        .await
+        .arg("up")
+        .env("TRANSPORT_MODE", "http")
+}
+
+/// The embedded platform, which serves HTTP and lists its tools.
+pub(crate) async fn embedded() -> Running {
+    let platform = Running::gateway(embedded_program().await);
+    platform.ready().await;
+    platform.lists("ping").await;
+    platform
+}
+
+/// The embedded platform on standard input and output.
+pub(crate) async fn embedded_stdio() -> Stdio {
+    Stdio::start(&embedded_program().await.env("TRANSPORT_MODE", "stdio"))
+}
