@@ -26,7 +26,7 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
+    registry: Arc<Registry>,
     families: Families,
 }
 
@@ -35,7 +35,19 @@ impl Metrics {
     #[must_use]
     pub fn new(mut registry: Registry) -> Self {
         let families = Families::register(&mut registry);
+        let registry = Arc::new(registry);
         Self(Arc::new(Inner { registry, families }))
+    }
+
+    /// For a worker in the same process as its gateway: calls and reconnections are counted
+    /// once, by the gateway, and everything else by both in the same place.
+    #[must_use]
+    pub fn behind_a_gateway(&self) -> Self {
+        let Inner { registry, families } = &*self.0;
+        Self(Arc::new(Inner {
+            registry: Arc::clone(registry),
+            families: families.with_own_calls(),
+        }))
     }
 
     /// Counts a call as in flight until it is finished or dropped.
@@ -150,6 +162,19 @@ mod tests {
                 .encode()
                 .contains("discovery_amqp_reconnects_total 1\n")
         );
+    }
+
+    #[test]
+    fn a_call_through_gateway_and_worker_of_one_process_counts_once() {
+        let metrics = Metrics::default();
+        let of_worker = metrics.behind_a_gateway();
+        let (outer, inner) = (metrics.call("network"), of_worker.call("network"));
+        inner.finish(Outcome::Ok);
+        outer.finish(Outcome::Ok);
+        of_worker.redelivered("network");
+        let text = metrics.encode();
+        assert!(text.contains("discovery_calls_total{category=\"network\",outcome=\"ok\"} 1\n"));
+        assert!(text.contains("discovery_redeliveries_total{category=\"network\"} 1\n"));
     }
 
     #[test]

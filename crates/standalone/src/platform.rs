@@ -121,6 +121,7 @@ impl Platform {
         for worker in workers {
             let (bus, mut process) = (Arc::clone(&bus), process.clone());
             process.shutdown = stop.clone();
+            process.metrics = process.metrics.behind_a_gateway();
             working.spawn(async move { worker::serve(worker, bus, &process).await });
         }
         let serving = server.serve_on(input, output);

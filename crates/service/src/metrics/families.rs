@@ -27,7 +27,7 @@ pub(super) struct CallLabels {
     outcome: Outcome,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Families {
     pub(super) calls: Family<CallLabels, Counter>,
     pub(super) call_duration: Family<CallLabels, Histogram, fn() -> Histogram>,
@@ -66,7 +66,7 @@ impl Families {
                 "discovery_call_duration",
                 "Time from the arrival of a call to its end",
                 Unit::Seconds,
-                Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+                durations(),
             ),
             calls_in_flight: r.add("discovery_calls_in_flight", "Calls that have not ended"),
             queue_depth: r.add_as(
@@ -91,6 +91,23 @@ impl Families {
             ),
         }
     }
+}
+
+impl Families {
+    /// The same, but with calls and reconnections that no registry shows.
+    pub(super) fn with_own_calls(&self) -> Self {
+        Self {
+            calls: Family::default(),
+            call_duration: durations(),
+            calls_in_flight: Family::default(),
+            reconnects: Counter::default(),
+            ..self.clone()
+        }
+    }
+}
+
+fn durations() -> Family<CallLabels, Histogram, fn() -> Histogram> {
+    Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS))
 }
 
 struct Registrar<'a>(&'a mut Registry);
