@@ -142,7 +142,7 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::Lost`] when the link is gone.
-    pub async fn cancel(&self) -> Result<(), Error> {
+    pub async fn cancel(&mut self) -> Result<(), Error> {
         self.canceller.cancel().await
     }
 }

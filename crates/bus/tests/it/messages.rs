@@ -313,7 +313,7 @@ async fn the_state_of_a_queue_tells_consumers_and_messages(site: Site) {
     let queue = site.work_queue().name;
     assert_eq!(site.bus.queue_state(&queue).await.unwrap(), None);
     let link = site.link().await;
-    let consumer = site.work(&*link, 1).await;
+    let mut consumer = site.work(&*link, 1).await;
     until_state(&site.bus, &queue, |state| {
         state.is_some_and(|state| state.consumers == 1)
     })

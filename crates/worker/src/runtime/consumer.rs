@@ -3,10 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Consumer, Delivery, Error, Link, Queue};
-use futures::{StreamExt, stream};
-use tokio::runtime::Handle;
+use futures::StreamExt;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::handle::{Seat, handle};
@@ -75,17 +74,16 @@ async fn begin(
 /// Stops taking calls and sees the running ones through, within a bound.
 async fn drain(
     runtime: &Runtime,
-    deliveries: Consumer,
+    mut deliveries: Consumer,
     mut control: Consumer,
     mut calls: JoinSet<()>,
 ) {
-    let (mut deliveries, is_open) = match stop(deliveries).await {
-        Some(deliveries) => (deliveries.boxed(), true),
-        None => (stream::empty().boxed(), false),
-    };
+    if let Err(error) = deliveries.cancel().await {
+        tracing::debug!(%error, "the consumer was gone already");
+    }
     let quiet = Instant::now() + ON_THEIR_WAY;
     let ended = async {
-        let mut is_open = is_open;
+        let mut is_open = true;
         while is_open || !calls.is_empty() {
             tokio::select! {
                 biased;
@@ -102,23 +100,6 @@ async fn drain(
     if timeout(DRAIN_TIME, ended).await.is_err() {
         tracing::warn!("calls did not end in time and go to other workers");
     }
-}
-
-/// Asks the broker for no more; gives back what is still on its way.
-///
-/// A consumer can be moved between threads but not shared, so waiting on it needs a thread
-/// that holds it alone.
-async fn stop(deliveries: Consumer) -> Option<Consumer> {
-    let runtime = Handle::current();
-    let stopped = spawn_blocking(move || {
-        let cancelled = runtime.block_on(deliveries.cancel());
-        (deliveries, cancelled)
-    });
-    let (deliveries, cancelled) = stopped.await.ok()?;
-    if let Err(error) = cancelled {
-        tracing::debug!(%error, "the consumer was gone already");
-    }
-    Some(deliveries)
 }
 
 async fn give_back(delivery: &Delivery) {

@@ -247,7 +247,7 @@ impl Taking {
         within("a message", self.0.next()).await.unwrap()
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.0.cancel().await.unwrap();
     }
 }
