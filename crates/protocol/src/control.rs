@@ -20,6 +20,9 @@ pub const GOODBYE: &str = "opendiscovery/goodbye";
 /// Method with which a gateway asks for announcements; no parameters.
 pub const DISCOVER: &str = "opendiscovery/discover";
 
+/// Method of a message of type `started`, sent to a caller's reply queue.
+pub const STARTED: &str = "opendiscovery/started";
+
 /// Which worker process speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instance {

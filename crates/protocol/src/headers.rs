@@ -31,6 +31,22 @@ pub const BAGGAGE: &str = "baggage";
 /// Set by quorum queues: how often the message was handed out before (64-bit integer).
 pub const DELIVERY_COUNT: &str = "x-delivery-count";
 
+/// Headers of a dead letter, beside those of the message it was.
+pub mod dead {
+    /// Why the message became a letter (string).
+    pub const REASON: &str = "mcp-dead-reason";
+    /// The first fault that gave the message back (string).
+    pub const FIRST_ERROR: &str = "mcp-dead-first-error";
+    /// The last one (string).
+    pub const LAST_ERROR: &str = "mcp-dead-last-error";
+    /// How often the message was handed out (64-bit integer).
+    pub const DELIVERIES: &str = "mcp-dead-deliveries";
+    /// Exchange it was published to (string).
+    pub const EXCHANGE: &str = "mcp-dead-exchange";
+    /// Routing key it was published with (string).
+    pub const ROUTING_KEY: &str = "mcp-dead-routing-key";
+}
+
 /// Values of the `type` property.
 pub mod kind {
     /// A JSON-RPC request.

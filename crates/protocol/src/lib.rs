@@ -30,5 +30,5 @@ pub use envelope::{Envelope, Kind, Meta, RequestParams};
 pub use error::Error;
 pub use error_code::ErrorCode;
 pub use names::{Names, Prefix};
-pub use tool::{Annotations, ToolDescriptor, canonical_tool_name};
+pub use tool::{Annotations, ToolDescriptor, ToolMeta, canonical_tool_name};
 pub use tool_error::ToolError;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::{Delivery, Headers, Message, Publish};
-use protocol::headers;
+use protocol::headers::{self, dead};
 use protocol::mcp::code;
 use protocol::response::RpcError;
 use tokio::time::timeout;
@@ -22,19 +22,6 @@ const KEEP: Duration = Duration::from_hours(1);
 const LETTER_TIME: Duration = Duration::from_secs(10);
 /// What is said of a message that nobody here gave back.
 const VANISHED: &str = "a worker or its connection ended before the call was answered";
-
-/// Header: why the message became a letter (string).
-const REASON: &str = "mcp-dead-reason";
-/// Header: the first fault that gave the message back (string).
-const FIRST_ERROR: &str = "mcp-dead-first-error";
-/// Header: the last one (string).
-const LAST_ERROR: &str = "mcp-dead-last-error";
-/// Header: how often the message was handed out (64-bit integer).
-const DELIVERIES: &str = "mcp-dead-deliveries";
-/// Header: exchange it was published to (string).
-const EXCHANGE: &str = "mcp-dead-exchange";
-/// Header: routing key it was published with (string).
-const ROUTING_KEY: &str = "mcp-dead-routing-key";
 
 /// How often a message was handed out before, if that is too often.
 pub(super) fn poison(message: &Message) -> Option<i64> {
@@ -102,12 +89,12 @@ pub(super) async fn bury(
     let message = &delivery.message;
     let (first, last) = runtime.faults.of(message);
     let mut headers = Headers::default()
-        .with(REASON, "handed out too often")
-        .with(FIRST_ERROR, first)
-        .with(LAST_ERROR, last)
-        .with(DELIVERIES, deliveries)
-        .with(EXCHANGE, delivery.exchange.as_str())
-        .with(ROUTING_KEY, delivery.routing_key.as_str())
+        .with(dead::REASON, "handed out too often")
+        .with(dead::FIRST_ERROR, first)
+        .with(dead::LAST_ERROR, last)
+        .with(dead::DELIVERIES, deliveries)
+        .with(dead::EXCHANGE, delivery.exchange.as_str())
+        .with(dead::ROUTING_KEY, delivery.routing_key.as_str())
         .with(headers::INSTANCE, runtime.instance.as_str());
     for kept in [
         headers::METHOD,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bus::{Bus, Headers, Message, Publish, PublishError};
 use bytes::Bytes;
-use protocol::{headers, mcp, response};
+use protocol::{control, headers, mcp, response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -16,9 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const NOTIFICATION_TIME: Duration = Duration::from_secs(5);
 /// Pause before a publish is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Method of the notification that is the body of a `started` message.
-const STARTED: &str = "opendiscovery/started";
 
 /// The way back to one caller.
 #[derive(Debug)]
@@ -74,7 +71,7 @@ impl Replies {
     /// Says that this instance is about to run a call that must not run twice.
     pub(super) async fn started(&mut self) -> Sent {
         let params = serde_json::json!({ "instance": self.instance });
-        let Ok(body) = response::notification(STARTED, &params) else {
+        let Ok(body) = response::notification(control::STARTED, &params) else {
             return Sent::Unconfirmed("the message cannot be written".to_owned());
         };
         let mut publish = self.publish(headers::kind::STARTED, body.into(), false);
