@@ -1,0 +1,64 @@
+//! `discovery tools`.
+
+use serde_json::Value;
+
+use crate::discovery::{discovery, ends, has, says, says_json};
+
+const NETWORK: [&str; 9] = [
+    "arp", "ifconfig", "netstat", "nslookup", "ping", "route", "telnet", "wget", "whois",
+];
+
+#[tokio::test]
+async fn tools_are_listed_under_their_category() {
+    let text = says(&["tools"]).await;
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("network"));
+    let tools: Vec<(&str, &str)> = lines
+        .map(|line| line.trim().split_once("  ").unwrap())
+        .collect();
+    let names: Vec<&str> = tools.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, NETWORK);
+    for (name, title) in tools {
+        assert!(!title.trim().is_empty(), "{name} has a title");
+    }
+}
+
+#[tokio::test]
+async fn descriptors_are_complete() {
+    let tools = says_json(&["tools", "--json"]).await;
+    let tools = tools.as_array().unwrap();
+    let names: Vec<&Value> = tools.iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, NETWORK);
+    for tool in tools {
+        let name = &tool["name"];
+        for text in ["title", "description"] {
+            assert!(tool[text].as_str().is_some_and(|text| !text.is_empty()));
+        }
+        for schema in ["inputSchema", "outputSchema"] {
+            let schema = &tool[schema];
+            assert_eq!(schema["type"], "object", "{name}");
+            let properties = schema["properties"].as_object().unwrap();
+            assert!(!properties.is_empty(), "{name}");
+            let required = schema["required"].as_array().into_iter().flatten();
+            for key in required.filter_map(Value::as_str) {
+                assert!(properties.contains_key(key), "{name}: {key}");
+            }
+        }
+        let input = &tool["inputSchema"];
+        assert_eq!(input["additionalProperties"], false, "{name}");
+        for (key, property) in input["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{name}: {key}");
+        }
+        assert_eq!(tool["annotations"]["readOnlyHint"], true, "{name}");
+        assert_eq!(tool["_meta"]["opendiscovery/category"], "network", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_broker_that_is_configured_there_is_nothing_to_list() {
+    let nobody = testkit::targets::refusing_address().unwrap();
+    let tools = discovery(&["tools"]).env("AMQP_URL", format!("amqp://{nobody}"));
+    let output = ends(tools, 69).await;
+    assert_eq!(output.stdout, "");
+    has(&output.stderr, &["message broker cannot be reached"]);
+}
