@@ -1,4 +1,5 @@
-use super::super::fields;
+use super::super::fields::{self, Fields};
+use super::numbers::prefixes;
 use super::*;
 
 fn domain(text: &str) -> Option<Domain> {
