@@ -18,6 +18,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, sleep};
 
 use crate::Error;
+use crate::backlog::Backlog;
 
 /// Tries to send an echo that no other call waits for and that no router redirects.
 ///
@@ -29,18 +30,27 @@ const MAX_TRIES: u32 = 8;
 ///
 /// All replies, and on a raw socket all ICMP that the host receives, wait in one receive buffer,
 /// whose usual size (`net.core.rmem_default`) holds about a hundred large packets. Without a
-/// bound a few hundred calls at once overflowed it, and replies that had come were reported as
-/// lost.
+/// bound a few hundred calls at once overflowed it on a busy machine, and replies that had come
+/// were reported as lost.
 const WINDOW: usize = 16;
-/// Age at which a request without an answer makes room for another.
+/// Age at which a request without an answer makes room for another, if the receive buffer has
+/// room too.
 const LATE: Duration = Duration::from_millis(10);
+/// Bytes of unread packets above which nothing more is sent: a quarter of the usual buffer.
+const MAX_BACKLOG: u64 = 53_248;
 
 /// The shared sockets.
 pub(crate) struct Icmp {
-    v4: OnceCell<Client>,
-    v6: OnceCell<Client>,
+    v4: OnceCell<Shared>,
+    v6: OnceCell<Shared>,
     next: Numbers,
     window: Semaphore,
+}
+
+/// One socket.
+struct Shared {
+    client: Client,
+    backlog: Option<Backlog>,
 }
 
 /// What came of one echo request.
@@ -92,13 +102,13 @@ impl Icmp {
         payload: &[u8],
         timeout: Duration,
     ) -> Result<Outcome, Error> {
-        let client = self.client(target.ip()).await?;
+        let shared = self.shared(target.ip()).await?;
         let room = self.window.acquire().await;
-        let mut echo = pin!(self.echo_now(client, target, payload, timeout));
+        let mut echo = pin!(self.echo_now(&shared.client, target, payload, timeout));
         tokio::select! {
             biased;
             outcome = &mut echo => return outcome,
-            () = sleep(LATE) => drop(room),
+            () = shared.late() => drop(room),
         }
         echo.await
     }
@@ -132,10 +142,10 @@ impl Icmp {
     /// # Errors
     /// As [`Icmp::echo`].
     pub(crate) async fn open(&self, address: IpAddr) -> Result<(), Error> {
-        self.client(address).await.map(|_| ())
+        self.shared(address).await.map(|_| ())
     }
 
-    async fn client(&self, address: IpAddr) -> Result<&Client, Error> {
+    async fn shared(&self, address: IpAddr) -> Result<&Shared, Error> {
         let (cell, kind) = match address {
             IpAddr::V4(_) => (&self.v4, ICMP::V4),
             IpAddr::V6(_) => (&self.v6, ICMP::V6),
@@ -146,12 +156,27 @@ impl Icmp {
                 .kind(kind)
                 .sock_type_hint(Type::RAW)
                 .build();
-            Client::new(&config).map_err(|error| match error.kind() {
+            let client = Client::new(&config).map_err(|error| match error.kind() {
                 io::ErrorKind::PermissionDenied => Error::IcmpPermission(error),
                 _ => Error::IcmpSocket(error),
-            })
+            })?;
+            let backlog = Backlog::of(client.get_socket().get_native_sock());
+            Ok(Shared { client, backlog })
         })
         .await
+    }
+}
+
+impl Shared {
+    /// Waits until a request that was just sent counts as late and what came meanwhile is read.
+    async fn late(&self) {
+        loop {
+            sleep(LATE).await;
+            let unread = self.backlog.as_ref().and_then(Backlog::bytes);
+            if unread.unwrap_or_default() <= MAX_BACKLOG {
+                return;
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! The way in is [`worker()`]. To add a tool: a module under `tools` with its argument type, its
 //! output type and `fn tool() -> Tool`, and one line in [`worker()`].
 
+mod backlog;
 mod error;
 mod icmp;
 mod markdown;
