@@ -25,7 +25,7 @@ async fn a_silent_server_is_unreachable() {
     let message = error["message"].as_str().unwrap();
     assert!(message.contains(&server.address().to_string()), "{message}");
     assert!(start.elapsed() >= PATIENCE, "{:?}", start.elapsed());
-    assert_eq!(server.queries().len(), 3, "asked again before giving up");
+    assert!(server.queries().len() > 1, "asked again before giving up");
 }
 
 #[tokio::test]
