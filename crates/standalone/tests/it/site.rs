@@ -13,9 +13,9 @@ use testkit::rabbitmq::{Broker, Node, Vhost, shared};
 use testkit::wait;
 
 pub(crate) use running::{Running, text_of};
-pub(crate) use session::Session;
+pub(crate) use session::{Session, legacy};
 pub(crate) use stdio::Stdio;
-pub(crate) use target::{Answer, Target};
+pub(crate) use target::{Answer, Target, body_of};
 
 /// How long a process may take until it is ready.
 pub(crate) const READY: Duration = Duration::from_mins(1);

@@ -18,7 +18,11 @@ pub(crate) struct Session {
 impl Session {
     /// Opens a session with a gateway.
     pub(crate) async fn open(gateway: &Running) -> Self {
-        let client = gateway.client();
+        Self::open_with(gateway.client()).await
+    }
+
+    /// Opens a session with the gateway of this client.
+    pub(crate) async fn open_with(client: RpcClient) -> Self {
         let initialize = Request::new(initialize(0));
         let reply = client.send(&initialize, READY).await.unwrap();
         let id = reply.headers.get("mcp-session-id");
@@ -36,12 +40,10 @@ impl Session {
             .header("MCP-Protocol-Version", VERSION)
     }
 
-    /// Calls a tool and gives all that is said about it.
-    pub(crate) async fn call(&self, request: Value) -> Reply {
-        self.client
-            .send(&self.request(request), READY)
-            .await
-            .unwrap()
+    /// Sends a request and gives the whole answer.
+    pub(crate) async fn send(&self, body: Value) -> Reply {
+        let request = self.request(body);
+        self.client.send(&request, READY).await.unwrap()
     }
 
     /// Says something that has no answer.
@@ -68,7 +70,7 @@ pub(super) fn initialize(id: u64) -> Value {
 }
 
 /// A call of a tool as these revisions write it.
-pub(crate) fn call(id: u64, tool: &str, arguments: &Value) -> Value {
+pub(crate) fn legacy(id: u64, tool: &str, arguments: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
         "name": tool,
         "arguments": arguments,
