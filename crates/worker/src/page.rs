@@ -14,7 +14,7 @@ pub struct Page {
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 1000), with = "u32")]
     pub limit: Option<u32>,
-    /// `next_cursor` of the page before; the first page has none.
+    /// `nextCursor` of the page before; the first page has none.
     #[schemars(length(max = 64))]
     pub cursor: Option<String>,
 }
@@ -75,7 +75,7 @@ fn start_of(cursor: &str) -> Result<usize, ToolError> {
             ToolError::invalid(format!(
                 "argument cursor is {cursor:?}, which no page ended with"
             ))
-            .hint("take next_cursor of the page before, or leave cursor out for the first page")
+            .hint("take nextCursor of the page before, or leave cursor out for the first page")
         })
 }
 

@@ -48,12 +48,27 @@ enum Side {
 fn generate<T: JsonSchema>(side: Side) -> Schema {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
-        .with_transform(move |schema: &mut Schema| plain_numbers(schema, side));
+        .with_transform(move |schema: &mut Schema| plain_numbers(schema, side))
+        .with_transform(flowing_text);
     let settings = match side {
         Side::Input => settings.for_deserialize(),
         Side::Output => settings.for_serialize(),
     };
     settings.into_generator().into_root_schema_for::<T>()
+}
+
+/// Joins the lines of each paragraph: where a comment is wrapped says nothing to a reader of
+/// the schema.
+fn flowing_text(schema: &mut Schema) {
+    transform_subschemas(&mut flowing_text, schema);
+    let Some(text) = schema.get("description").and_then(Value::as_str) else {
+        return;
+    };
+    let paragraphs: Vec<String> = text
+        .split("\n\n")
+        .map(|text| text.replace('\n', " "))
+        .collect();
+    schema.insert("description".to_owned(), paragraphs.join("\n\n").into());
 }
 
 /// Removes the formats of Rust's numbers, which no other validator knows, and states the
