@@ -12,7 +12,7 @@ use testkit::queues::{self, Counts};
 use testkit::rabbitmq::{Broker, Node, Vhost, shared};
 use testkit::wait;
 
-pub(crate) use running::{Running, text_of};
+pub(crate) use running::Running;
 pub(crate) use session::{Session, legacy};
 pub(crate) use stdio::Stdio;
 pub(crate) use target::{Answer, Target, body_of};

@@ -143,12 +143,6 @@ impl Running {
     }
 }
 
-/// The text of the first content block of a tool's result.
-pub(crate) fn text_of(answer: &Value) -> &str {
-    let text = answer["result"]["content"][0]["text"].as_str();
-    text.unwrap_or_else(|| panic!("no text: {answer}"))
-}
-
 impl Deref for Running {
     type Target = Process;
 
