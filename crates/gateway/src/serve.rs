@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bus::{Backoff, Bus, Caller};
 use service::Process;
+use service::health::Component;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, timeout};
@@ -45,7 +46,9 @@ pub struct Server {
     http: Option<Listening>,
     stdio: bool,
     backoff: Backoff,
-    process: Process,
+    shutdown: CancellationToken,
+    /// Down until replies can arrive.
+    broker: Component,
 }
 
 impl Server {
@@ -95,7 +98,8 @@ impl Server {
             http,
             stdio: config.stdio,
             backoff: config.backoff,
-            process: process.clone(),
+            shutdown: process.shutdown.clone(),
+            broker: process.health.component("broker"),
         })
     }
 
@@ -123,7 +127,7 @@ impl Server {
         O: AsyncWrite + Send + Unpin + 'static,
     {
         let mut fronts = JoinSet::new();
-        let shutdown = self.process.shutdown.clone();
+        let shutdown = self.shutdown.clone();
         if let Some(http) = self.http.take() {
             let shutdown = shutdown.clone();
             fronts.spawn(async move {
@@ -166,16 +170,16 @@ impl Server {
 
     /// Keeps the health of the bus up to date for ever.
     fn watch_the_bus(&self) -> impl Future<Output = ()> + use<> {
-        let component = self.process.health.component("broker");
+        let broker = self.broker.clone();
         let caller = self.gateway.caller.clone();
         async move {
             let mut look = interval(LOOK_EVERY);
             loop {
                 look.tick().await;
                 if caller.is_connected() {
-                    component.up();
+                    broker.up();
                 } else {
-                    component.down("no connection to the message broker");
+                    broker.down("no connection to the message broker");
                 }
             }
         }

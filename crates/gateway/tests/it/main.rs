@@ -1,11 +1,19 @@
 //! The gateway as its clients see it, over the in-memory bus and a scripted worker.
 
+#![expect(unreachable_pub, reason = "a test binary has no public interface")]
 #![expect(
-    unreachable_pub,
-    missing_docs,
-    reason = "a test binary has no public interface"
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
 )]
 
+mod crowd;
 mod harness;
 mod legacy;
 mod modern;
+mod process;
+mod safety;
+mod stdio;
+mod wire;
+mod workers;

@@ -18,7 +18,6 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running gateway.
 pub struct Gate {
-    pub bus: MemoryBus,
     pub process: Process,
     pub address: Option<SocketAddr>,
     serving: JoinSet<Result<(), Error>>,
@@ -47,7 +46,6 @@ impl Gate {
         let mut serving = JoinSet::new();
         serving.spawn(server.serve_on(input, output));
         Self {
-            bus: bus.clone(),
             process,
             address,
             serving,
@@ -71,7 +69,6 @@ impl Gate {
         serving.spawn(server.serve_on(input, output));
         (
             Self {
-                bus: bus.clone(),
                 process,
                 address: None,
                 serving,
