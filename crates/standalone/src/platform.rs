@@ -15,7 +15,8 @@ use worker::Worker;
 /// # Errors
 /// Exit code 64 when a worker cannot use its settings.
 pub fn workers(settings: &Settings) -> Result<Vec<Worker>, ExitError> {
-    Ok(vec![worker_network::worker(settings)?])
+    let network = worker_network::worker(settings).map_err(ExitError::usage)?;
+    Ok(vec![network])
 }
 
 /// A gateway and workers on one bus.
