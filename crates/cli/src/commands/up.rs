@@ -8,7 +8,10 @@ use crate::output::print;
 
 /// Starts everything in this process and serves until it is asked to stop.
 pub(super) async fn run(process: Process) -> Result<(), ExitError> {
-    process.serve_health().await?;
+    // Where HTTP is served, health is served on the same port.
+    if !process.settings.transport_mode.contains(Transport::Http) {
+        process.serve_health().await?;
+    }
     let platform = Platform::new(&process).await?;
     // In stdio mode standard output belongs to the protocol.
     if !process.settings.transport_mode.contains(Transport::Stdio) {
