@@ -1,5 +1,3 @@
-use std::num::NonZeroU8;
-
 use bus::amqp::{AmqpBus, Options, Tls};
 use service::Settings;
 use service::settings::Milliseconds;
@@ -19,17 +17,12 @@ pub fn connect(settings: &Settings, config: &Config, name: &str) -> Result<AmqpB
         certificate: settings.amqp_client_cert.clone(),
         key: settings.amqp_client_key.clone(),
     });
-    let size = settings.amqp_connection_pool_size;
-    let pool_size = NonZeroU8::try_from(size).map_err(|_| bus::Error::Settings {
-        setting: "AMQP_CONNECTION_POOL_SIZE",
-        reason: format!("{size} is more than 255"),
-    })?;
     Ok(AmqpBus::start(Options {
         url: url.expose().to_owned(),
         tls,
         heartbeat: settings.amqp_heartbeat_interval.get(),
         connect_timeout: settings.amqp_connection_timeout.get(),
-        pool_size,
+        pool_size: settings.amqp_connection_pool_size,
         queue_ttl: settings.amqp_queue_ttl.map(Milliseconds::get),
         backoff: config.backoff,
         names: config.names.clone(),

@@ -1,6 +1,5 @@
 //! The way from settings to a message bus on a broker, the same for every process.
 
-use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use bus::amqp::{AmqpBus, Options, Tls};
@@ -47,17 +46,12 @@ pub fn connect(settings: &Settings, name: &str) -> Result<Arc<dyn Bus>, ExitErro
         certificate: settings.amqp_client_cert.clone(),
         key: settings.amqp_client_key.clone(),
     });
-    let size = settings.amqp_connection_pool_size;
-    let pool_size = NonZeroU8::try_from(size).map_err(|_| bus::Error::Settings {
-        setting: "AMQP_CONNECTION_POOL_SIZE",
-        reason: format!("{size} is more than 255"),
-    });
     let bus = AmqpBus::start(Options {
         url: url.expose().to_owned(),
         tls,
         heartbeat: settings.amqp_heartbeat_interval.get(),
         connect_timeout: settings.amqp_connection_timeout.get(),
-        pool_size: pool_size.map_err(exit)?,
+        pool_size: settings.amqp_connection_pool_size,
         queue_ttl: settings.amqp_queue_ttl.map(Milliseconds::get),
         backoff: backoff(settings),
         names: names(settings)?,

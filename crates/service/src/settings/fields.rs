@@ -1,6 +1,6 @@
 //! The settings themselves.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU8, NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -86,7 +86,7 @@ pub struct Settings {
     pub amqp_max_reconnect_attempts: Option<NonZeroU32>,
     /// Connections that publish. One is the fastest for most installations.
     #[serde(deserialize_with = "text::parse")]
-    pub amqp_connection_pool_size: NonZeroU16,
+    pub amqp_connection_pool_size: NonZeroU8,
     /// Longest time that connecting to the broker may take, TLS and login included.
     pub amqp_connection_timeout: Milliseconds,
     /// Interval of AMQP heartbeats. A silent connection counts as lost after two of them.
@@ -123,7 +123,7 @@ pub struct Settings {
 
     /// Name of this data centre or place.
     pub discovery_site: Site,
-    /// Directory for what the platform keeps.
+    /// Directory for what the platform keeps. Nothing is kept yet: the name is reserved.
     #[serde(deserialize_with = "text::parse")]
     #[schemars(extend("x-allowed" = "path of a directory"))]
     pub discovery_data_dir: PathBuf,
@@ -178,7 +178,7 @@ impl Default for Settings {
             amqp_queue_ttl: None,
             amqp_reconnect_delay: Milliseconds::of(100),
             amqp_max_reconnect_attempts: None,
-            amqp_connection_pool_size: NonZeroU16::MIN,
+            amqp_connection_pool_size: NonZeroU8::MIN,
             amqp_connection_timeout: Milliseconds::of(5000),
             amqp_heartbeat_interval: Seconds::of(10),
             amqp_tls: false,
