@@ -9,9 +9,11 @@ use protocol::{Envelope, Kind};
 use serde_json::value::RawValue;
 use service::{Outcome, metrics};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, debug};
 
+use crate::gateway::Gateway;
 use crate::message::Reply;
 use crate::{refusal, splice};
 
@@ -27,6 +29,7 @@ pub(crate) struct RunningCall {
     is_modern: bool,
     metrics: Option<metrics::Call>,
     tasks: TaskTracker,
+    stop: CancellationToken,
     runtime: Handle,
     span: Span,
 }
@@ -46,25 +49,32 @@ impl RunningCall {
         id: Box<RawValue>,
         is_modern: bool,
         metrics: metrics::Call,
-        tasks: TaskTracker,
-        span: Span,
+        gateway: &Gateway,
     ) -> Self {
-        let runtime = Handle::current();
         Self {
             pending: Some(pending),
             id,
             is_modern,
             metrics: Some(metrics),
-            tasks,
-            runtime,
-            span,
+            tasks: gateway.tasks.clone(),
+            stop: gateway.stop.clone(),
+            runtime: Handle::current(),
+            span: Span::current(),
         }
     }
 
     /// The next message for the client; `None` after the final one. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Step> {
         let pending = self.pending.as_mut()?;
-        let reply = match pending.next().instrument(self.span.clone()).await {
+        let next = pending.next().instrument(self.span.clone());
+        let Some(next) = self.stop.run_until_cancelled(next).await else {
+            self.cancel("the gateway shuts down");
+            return Some(Step::Final(Reply::error(
+                Some(&self.id),
+                &refusal::ending(),
+            )));
+        };
+        let reply = match next {
             Ok(Frame::Notification(body)) => return Some(Step::Notification(body)),
             Ok(Frame::Final(body)) => {
                 let (reply, outcome) = answered(body, &self.id, self.is_modern);
@@ -80,6 +90,16 @@ impl RunningCall {
         Some(Step::Final(reply))
     }
 
+    /// Stops the worker, unless the call is over.
+    fn cancel(&mut self, reason: &'static str) {
+        if let Some(pending) = self.pending.take() {
+            self.finish(Outcome::Cancelled);
+            let cancel = async move { pending.cancel(reason).await };
+            self.tasks
+                .spawn_on(cancel.instrument(self.span.clone()), &self.runtime);
+        }
+    }
+
     fn finish(&mut self, outcome: Outcome) {
         self.pending = None;
         self.span.record("outcome", outcome.as_str());
@@ -93,12 +113,7 @@ impl RunningCall {
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
-        if let Some(pending) = self.pending.take() {
-            self.finish(Outcome::Cancelled);
-            let cancel = pending.cancel("the client no longer waits");
-            self.tasks
-                .spawn_on(cancel.instrument(self.span.clone()), &self.runtime);
-        }
+        self.cancel("the client no longer waits");
     }
 }
 

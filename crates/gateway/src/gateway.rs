@@ -34,7 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Metrics,
     /// Where cancels are sent from when a client goes, and calls are seen through.
     pub(crate) tasks: TaskTracker,
-    /// Cancelled when the fronts have ended: nobody waits for answers any more.
+    /// Cancelled when the time to shut down is over: running calls end with an error.
     pub(crate) stop: CancellationToken,
 }
 
@@ -105,9 +105,8 @@ impl Gateway {
         if !self.catalogue.settled().await {
             return Err(refusal::no_broker());
         }
-        let page = self
-            .catalogue
-            .now()
+        let catalogue = self.catalogue.now();
+        let page = catalogue
             .page(cursor.as_deref())
             .map_err(|_| invalid_cursor())?;
         Ok(match speaker {
@@ -143,14 +142,12 @@ impl Gateway {
         match pending {
             Ok(pending) => {
                 let id = request.id.to_owned();
-                let tasks = self.tasks.clone();
                 Ok(RunningCall::new(
                     pending,
                     id,
                     speaker.is_modern(),
                     metrics,
-                    tasks,
-                    span,
+                    self,
                 ))
             }
             Err(error) => {
@@ -195,6 +192,33 @@ impl Gateway {
             return Err(refusal::no_broker());
         }
         known(name).ok_or_else(|| refusal::unknown_tool(name, &self.catalogue.now()))
+    }
+}
+
+#[cfg(test)]
+impl Gateway {
+    /// A gateway on a bus of its own, without workers and without anything behind it.
+    pub(crate) fn for_test() -> Arc<Self> {
+        let bus: Arc<dyn bus::Bus> = Arc::new(bus::memory::MemoryBus::new());
+        let (names, instance) = (protocol::Names::default(), "test".to_owned());
+        let ttl = std::time::Duration::from_mins(1);
+        let caller = Caller::new(Arc::clone(&bus), names.clone(), instance.clone(), ttl);
+        let (_, catalogue) = crate::catalogue::Listener::new(
+            Arc::clone(&bus),
+            names.clone(),
+            instance,
+            caller.clone(),
+            HashSet::new(),
+        );
+        Arc::new(Self {
+            catalogue,
+            queues: Queues::new(bus, names, Metrics::default()),
+            caller,
+            patient: HashSet::new(),
+            metrics: Metrics::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })
     }
 }
 

@@ -78,6 +78,15 @@ pub(crate) fn no_broker() -> RpcError {
     .data(json!({ "retryable": true }))
 }
 
+/// The process ends before the call does.
+pub(crate) fn ending() -> RpcError {
+    RpcError::new(
+        code::BUSY,
+        "the gateway shuts down before the call is done; try again",
+    )
+    .data(json!({ "retryable": true }))
+}
+
 /// A call that ended without an answer from a worker.
 pub(crate) fn unanswered(error: &CallError) -> (RpcError, Outcome) {
     let text = error.to_string();

@@ -8,7 +8,7 @@ use service::Process;
 use service::health::Component;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -24,13 +24,19 @@ use crate::stdio;
 
 /// How often the health of the bus is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long open requests may take to end once the process shuts down; the frame of the process
+/// allows a little more.
+const DRAIN: Duration = Duration::from_secs(18);
+/// How long the answers to those that had to be ended may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long the last cancels may take to be sent.
 const LAST_CANCELS: Duration = Duration::from_secs(2);
 
 /// Serves MCP clients until `process` shuts down, or until the last front has ended by itself:
 /// standard input at its end.
 ///
-/// Open requests get their answers first; the frame of the process bounds that.
+/// Open requests get their answers first, for 18 s; what still runs then is cancelled and its
+/// caller told so.
 ///
 /// # Errors
 /// See [`Error`]; [`Error::into_exit`] gives the exit code.
@@ -145,12 +151,24 @@ impl Server {
         }
         let background = CancellationToken::new();
         let mut supports = self.supports(&background);
-        let outcome = ended(&mut fronts, &mut supports).await;
+        let outcome = tokio::select! {
+            outcome = ended(&mut fronts, &mut supports) => outcome,
+            () = self.drained() => Ok(()),
+        };
         fronts.shutdown().await;
         self.cancel_the_rest().await;
         background.cancel();
         supports.shutdown().await;
         outcome
+    }
+
+    /// Resolves when the time to shut down is over, after running calls were ended.
+    async fn drained(&self) {
+        self.shutdown.cancelled().await;
+        sleep(DRAIN).await;
+        warn!("calls that still run are ended");
+        self.gateway.stop.cancel();
+        sleep(LAST_WORDS).await;
     }
 
     /// Starts what works behind the fronts and must outlive them.

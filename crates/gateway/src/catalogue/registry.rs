@@ -67,28 +67,24 @@ impl Registry {
             live.last_word = now;
             return;
         }
-        let Ok(version) = version.parse::<Version>() else {
-            warn!(
-                ?instance,
-                version, "announcement refused: the version is not a semantic version"
-            );
-            return;
-        };
-        let is_new = !self.instances.contains_key(&instance);
-        if tools.len() > MAX_TOOLS || (is_new && self.instances.len() >= MAX_INSTANCES) {
-            warn!(
-                ?instance,
-                tools = tools.len(),
-                "announcement refused: too many tools or workers"
-            );
+        if !self.instances.contains_key(&instance) && self.instances.len() >= MAX_INSTANCES {
+            warn!(?instance, "announcement refused: too many workers");
             return;
         }
-        let tools = match self.twin(&instance.category, &digest) {
-            Some(tools) => tools,
-            None => read_tools(&instance, &version, &tools),
+        let tools = match (
+            self.twin(&instance.category, &digest),
+            version.parse::<Version>(),
+        ) {
+            (Some(tools), _) => tools,
+            (None, Ok(version)) => read_tools(&instance, &version, &tools),
+            (None, Err(error)) => {
+                warn!(?instance, version, %error, "all tools refused: not a semantic version");
+                // Kept without tools, so that its digests are no reason to ask again.
+                Arc::default()
+            }
         };
         self.report_second_claims(&instance, &tools);
-        info!(instance = instance.instance, category = %instance.category, %version, tools = tools.len(), "worker announced");
+        info!(instance = instance.instance, category = %instance.category, version, tools = tools.len(), "worker announced");
         self.instances.insert(
             instance,
             Live {
@@ -235,8 +231,16 @@ fn read_tools(
     tools: &[Box<serde_json::value::RawValue>],
 ) -> Arc<[Arc<Tool>]> {
     let mut names = HashSet::new();
-    let mut accepted = Vec::with_capacity(tools.len());
-    for text in tools {
+    let mut accepted = Vec::new();
+    if tools.len() > MAX_TOOLS {
+        warn!(
+            ?instance,
+            tools = tools.len(),
+            most = MAX_TOOLS,
+            "too many tools: the rest is refused"
+        );
+    }
+    for text in tools.iter().take(MAX_TOOLS) {
         match Tool::read(text, &instance.category, version) {
             Ok(tool) if names.insert(tool.name.clone()) => accepted.push(Arc::new(tool)),
             Ok(tool) => warn!(?instance, tool = tool.name, "tool refused: announced twice"),

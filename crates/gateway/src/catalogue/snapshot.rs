@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the cursor is none of ours.
-    pub(crate) fn page(&self, cursor: Option<&str>) -> Result<String, InvalidCursor> {
+    pub(crate) fn page(&self, cursor: Option<&str>) -> Result<Cow<'_, str>, InvalidCursor> {
         let from = match cursor {
             None => 0,
             Some(cursor) => {
@@ -109,7 +110,10 @@ impl Snapshot {
             .is_multiple_of(PAGE)
             .then(|| self.pages.get(from / PAGE))
             .flatten();
-        Ok(ready.cloned().unwrap_or_else(|| page(&self.listed, from)))
+        Ok(match ready {
+            Some(ready) => Cow::Borrowed(ready),
+            None => Cow::Owned(page(&self.listed, from)),
+        })
     }
 
     /// The listed names most like one that is not known, best first.

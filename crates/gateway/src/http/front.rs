@@ -142,3 +142,36 @@ fn is_limit(error: &axum::Error) -> bool {
 pub(super) fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
     respond::refused(status, &RpcError::new(code::INVALID_REQUEST, reason))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::{HOST, RETRY_AFTER};
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn beyond_the_bound_clients_are_told_to_come_back() {
+        let front = Arc::new(Front {
+            gateway: Gateway::for_test(),
+            sessions: Sessions::default(),
+            guard: Guard::new("127.0.0.1", &[], &[]),
+            places: Arc::new(Semaphore::new(1)),
+        });
+        let taken = Arc::clone(&front.places).try_acquire_owned().unwrap();
+        let request = || {
+            Request::post("/mcp")
+                .header(HOST, "localhost")
+                .body(Body::empty())
+                .unwrap()
+        };
+        let refused = mcp(State(Arc::clone(&front)), request()).await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()[RETRY_AFTER], "1");
+        let body = refused.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.starts_with(b"{\"jsonrpc\":\"2.0\""), "{body:?}");
+        drop(taken);
+        let taken_in = mcp(State(front), request()).await;
+        assert_eq!(taken_in.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+}

@@ -14,9 +14,9 @@ use hyper_util::service::TowerToHyperService;
 use service::{Process, health};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::front::{Front, LocalAddress, MAX_REQUESTS, mcp};
@@ -93,12 +93,13 @@ impl Listening {
 
     /// Serves until `shutdown`, then until the open requests have their answers.
     pub(crate) async fn run(self, shutdown: &CancellationToken) {
-        let connections = TaskTracker::new();
+        let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut sweep = interval(SWEEP_EVERY);
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
+                Some(_) = connections.join_next() => continue,
                 _ = sweep.tick() => {
                     self.front.sessions.sweep();
                     continue;
@@ -121,12 +122,11 @@ impl Listening {
             }
         }
         drop(self.listener);
-        connections.close();
         let open = connections.len();
         if open > 0 {
             info!(open, "waiting for open connections");
         }
-        connections.wait().await;
+        while connections.join_next().await.is_some() {}
     }
 }
 

@@ -180,7 +180,45 @@ fn status(error_code: i64) -> StatusCode {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt;
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_call_becomes_a_stream_of_comments_until_its_answer() {
+        let (steps, source) = mpsc::channel(1);
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let started = Instant::now();
+        let mut response = call(Source::Task(source), true, place).await;
+        assert_eq!(started.elapsed(), KEEP_ALIVE);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        let mut next = async || response.body_mut().frame().await?.unwrap().into_data().ok();
+        assert_eq!(next().await.unwrap(), COMMENT);
+        assert_eq!(next().await.unwrap(), COMMENT);
+        assert_eq!(started.elapsed(), KEEP_ALIVE * 2);
+        let reply = Reply {
+            body: Bytes::from_static(b"{}"),
+            code: None,
+        };
+        steps.send(Step::Final(reply)).await.unwrap();
+        assert_eq!(next().await.unwrap(), "event: message\ndata: {}\n\n");
+        assert!(next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_ends_without_an_answer_is_an_empty_stream() {
+        let (steps, source) = mpsc::channel(1);
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        drop(steps);
+        let mut response = call(Source::Task(source), false, place).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.body_mut().frame().await.is_none());
+    }
 
     #[test]
     fn each_line_of_a_message_is_a_data_field() {

@@ -20,13 +20,11 @@ pub(super) fn see_through(
     begun: Begun,
 ) -> mpsc::Receiver<Step> {
     let (messages, reader) = mpsc::channel(WAITING);
-    let ending = gateway.stop.clone();
     gateway.tasks.spawn(async move {
         loop {
             let step = tokio::select! {
                 step = call.next() => step,
                 () = begun.cancelled() => None,
-                () = ending.cancelled() => None,
             };
             match step {
                 Some(step @ Step::Notification(_)) => {

@@ -38,12 +38,17 @@ where
     tokio::pin!(writer);
     // The connection gives up the sending side when it ends, and with it the writer ends.
     let reader = Connection::new(gateway, messages).run(input, shutdown);
-    tokio::select! {
+    let ended = tokio::select! {
         written = &mut writer => written,
-        read = reader => {
-            writer.await?;
-            read
-        }
+        read = reader => match writer.await {
+            Ok(()) => read,
+            Err(error) => Err(error),
+        },
+    };
+    match ended {
+        // The client no longer reads: it is gone, which is how clients end.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        ended => ended,
     }
 }
 

@@ -103,6 +103,29 @@ async fn the_bus_carries_mirrors_of_the_body_and_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_trace_goes_on_to_the_worker_and_the_body_wins() {
+    const HEADER: &str = "00-11111111111111111111111111111111-1111111111111111-01";
+    const BODY: &str = "00-22222222222222222222222222222222-2222222222222222-01";
+    let (gate, worker) = served().await;
+    let headers = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "ping"),
+        ("traceparent", HEADER),
+        ("tracestate", "a=1"),
+    ];
+    let mut body = call(1, "ping", json!({}));
+    gate.client().post(&headers, &body.to_string()).await;
+    body["params"]["_meta"]["traceparent"] = BODY.into();
+    gate.client().post(&headers, &body.to_string()).await;
+    let calls = worker.calls();
+    assert_eq!(calls[0].headers.text("traceparent"), Some(HEADER));
+    assert_eq!(calls[0].headers.text("tracestate"), Some("a=1"));
+    assert_eq!(calls[1].headers.text("traceparent"), Some(BODY));
+    assert_eq!(calls[1].headers.text("tracestate"), None);
+}
+
+#[tokio::test]
 async fn a_deadline_above_the_tools_maximum_is_refused_with_the_maximum() {
     let (gate, worker) = served().await;
     let check = async |timeout: Value, expected: &str| {

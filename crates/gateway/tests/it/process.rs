@@ -105,6 +105,26 @@ async fn the_health_check_follows_the_broker() {
 }
 
 #[tokio::test]
+async fn a_signal_ends_a_gateway_that_waits_for_input() {
+    let vhost = rabbitmq::shared().await.unwrap().vhost().await.unwrap();
+    let program = gateway()
+        .env("TRANSPORT_MODE", "stdio")
+        .env("AMQP_URL", vhost.url());
+    let process = program.start().unwrap();
+    process
+        .write_line(&request(1, "server/discover").to_string())
+        .unwrap();
+    let answered = |line: &str| line.contains("supportedVersions");
+    process
+        .stdout()
+        .line("an answer", TIME, answered)
+        .await
+        .unwrap();
+    process.terminate().unwrap();
+    assert_eq!(process.exit_code(TIME).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn over_stdio_only_protocol_is_written_and_the_end_of_input_ends_it() {
     let vhost = rabbitmq::shared().await.unwrap().vhost().await.unwrap();
     let program = gateway()

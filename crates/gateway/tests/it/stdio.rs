@@ -225,3 +225,48 @@ async fn an_identifier_in_use_is_refused() {
     let second = pipes.ask(&call(1, "ping", json!({}))).await;
     assert_eq!(second["error"]["code"], -32600);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_not_run_twice_ends_when_its_worker_is_gone() {
+    let bus = MemoryBus::new();
+    let tool = json!({
+        "name": "lab_once", "inputSchema": { "type": "object" },
+        "_meta": { "opendiscovery/atMostOnce": true, "opendiscovery/defaultTimeoutMs": 600_000 },
+    });
+    let worker = Worker::of(&bus, "lab", &[tool.to_string()]).await;
+    let mut pipes = Pipes::open(&bus).await;
+    pipes.send(&call(1, "lab_once", json!({}))).await;
+    eventually("it has started", || async { worker.running() == 1 }).await;
+    worker.die().await;
+    let answer = pipes.read().await;
+    assert_eq!(answer["error"]["code"], -31004, "{answer}");
+    assert_eq!(answer["error"]["data"]["retryable"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_outlasts_the_shutdown_is_ended_and_told_so() {
+    let (mut pipes, worker) = served().await;
+    let mut body = call(1, "lab_hang", json!({}));
+    body["params"]["_meta"]["opendiscovery/timeoutMs"] = 60_000.into();
+    pipes.send(&body).await;
+    eventually("it runs", || async { worker.running() == 1 }).await;
+    pipes.gate.process.shutdown.cancel();
+    let answer = pipes.read().await;
+    assert_eq!(answer["error"]["code"], -31002, "{answer}");
+    eventually("the worker has stopped", || async { worker.running() == 0 }).await;
+    pipes.gate.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_gone_without_an_error() {
+    let (mut pipes, _worker) = served().await;
+    pipes.send(&call(1, "ping", json!({}))).await;
+    let Pipes {
+        gate,
+        input,
+        output,
+    } = pipes;
+    drop(output);
+    gate.ended().await.unwrap();
+    drop(input);
+}

@@ -28,6 +28,7 @@ pub struct Worker {
 /// What came to a worker.
 #[derive(Default)]
 pub struct Seen {
+    instance: String,
     calls: Mutex<Vec<Message>>,
     cancelled: Mutex<Vec<String>>,
     running: Mutex<HashMap<String, CancellationToken>>,
@@ -87,9 +88,10 @@ impl Worker {
             .iter()
             .map(|text| RawValue::from_string(text.clone()).unwrap())
             .collect();
+        let instance = format!("{category}-{}", uuid::Uuid::new_v4().simple());
         let announcement = Announcement {
             instance: Instance {
-                instance: format!("{category}-{}", uuid::Uuid::new_v4().simple()),
+                instance: instance.clone(),
                 category: category.parse().unwrap(),
             },
             version: "1.0.0".to_owned(),
@@ -102,7 +104,10 @@ impl Worker {
             bus: bus.clone(),
             names: Names::default(),
             announcement,
-            seen: Arc::default(),
+            seen: Arc::new(Seen {
+                instance,
+                ..Seen::default()
+            }),
             tasks: JoinSet::new(),
         }
     }
@@ -253,13 +258,15 @@ async fn call(bus: MemoryBus, seen: Arc<Seen>, delivery: Delivery) {
         .lock()
         .unwrap()
         .insert(id.clone(), token.clone());
-    token.run_until_cancelled(reply(&bus, &request)).await;
+    token
+        .run_until_cancelled(reply(&bus, &seen.instance, &request))
+        .await;
     seen.running.lock().unwrap().remove(&id);
     delivery.ack().await.unwrap();
 }
 
 /// What each tool does.
-async fn reply(bus: &MemoryBus, request: &Message) {
+async fn reply(bus: &MemoryBus, instance: &str, request: &Message) {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     let params = &body["params"];
     let id = &body["id"];
@@ -291,6 +298,10 @@ async fn reply(bus: &MemoryBus, request: &Message) {
             let text = odd(id);
             return send(bus, request, text.into(), 0, true).await;
         }
+        "lab_once" => {
+            send_started(bus, instance, request).await;
+            return std::future::pending().await;
+        }
         "lab_hang" => return std::future::pending().await,
         "lab_silent" => return tokio::time::sleep(Duration::from_millis(1)).await,
         other => result(json!({ "tool": other, "arguments": params["arguments"] })),
@@ -305,6 +316,19 @@ pub fn odd(id: &Value) -> String {
         "{{ \"result\" :{{\"resultType\":\"complete\",\n\"n\":1.0,\"big\":123456789012345678901234567890,\
          \"e\":1E+2,\"u\":\"\\u00e4\",\"unknown\":[{{}}, null]}}, \"jsonrpc\":\"2.0\",\"id\":{id} }}"
     )
+}
+
+async fn send_started(bus: &MemoryBus, instance: &str, request: &Message) {
+    let message = Message {
+        kind: Some(headers::kind::STARTED.to_owned()),
+        correlation_id: request.correlation_id.clone(),
+        headers: Headers::default().with(headers::INSTANCE, instance),
+        ..Message::default()
+    };
+    let reply_to = request.reply_to.clone().unwrap();
+    bus.publish(Publish::to_queue(reply_to, message))
+        .await
+        .unwrap();
 }
 
 async fn send(bus: &MemoryBus, request: &Message, body: Vec<u8>, seq: i64, is_final: bool) {
