@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use service::process::{self, ExitError, Process};
 
-use crate::{Config, Error, Server, broker, probe};
+use crate::{Config, Error, Server, probe};
 
 const NAME: &str = "discovery-gateway";
 
@@ -62,8 +62,7 @@ async fn run(process: Process) -> Result<(), ExitError> {
     if config.http.is_none() {
         process.serve_health().await?;
     }
-    let bus = broker::connect(settings, &config, NAME).map_err(Error::into_exit)?;
-    let bus: Arc<dyn bus::Bus> = Arc::new(bus);
+    let bus = service::broker::connect(settings, NAME)?;
     let served = async {
         Server::bind(config, Arc::clone(&bus), &process)
             .await?

@@ -74,13 +74,7 @@ impl Config {
             names: Names::new(prefix, settings.amqp_exchange.as_str()),
             patient,
             message_ttl: settings.amqp_message_ttl.get(),
-            backoff: Backoff {
-                first: settings.amqp_reconnect_delay.get(),
-                max_attempts: settings
-                    .amqp_max_reconnect_attempts
-                    .and_then(|attempts| usize::try_from(attempts.get()).ok()),
-                ..Backoff::default()
-            },
+            backoff: service::broker::backoff(settings),
         })
     }
 }

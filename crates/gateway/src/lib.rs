@@ -12,7 +12,6 @@
 //! `Gateway::answer` and writes what comes of it; `stdio` is the smallest example.
 
 mod binary;
-mod broker;
 mod call;
 mod catalogue;
 mod config;
@@ -31,7 +30,6 @@ mod splice;
 mod stdio;
 
 pub use binary::main;
-pub use broker::connect;
 pub use config::{Config, Http};
 pub use error::Error;
 pub use serve::{Server, serve};
