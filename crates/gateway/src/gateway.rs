@@ -7,7 +7,7 @@ use bus::{CallRequest, Caller};
 use bytes::Bytes;
 use protocol::mcp::{code, method};
 use protocol::response::RpcError;
-use protocol::{Category, Error};
+use protocol::{Category, Error, ToolDescriptor, canonical_tool_name};
 use service::telemetry::trace;
 use service::{Metrics, Outcome, TraceContext};
 use tokio_util::sync::CancellationToken;
@@ -179,6 +179,7 @@ impl Gateway {
             timeout,
             message_id: Uuid::now_v7().to_string(),
             at_most_once: tool.at_most_once,
+            waits_for_worker: waits,
             trace: trace_headers(trace::current(&Span::current()).unwrap_or(context)),
         })
     }
@@ -191,7 +192,19 @@ impl Gateway {
         if !self.catalogue.settled().await {
             return Err(refusal::no_broker());
         }
-        known(name).ok_or_else(|| refusal::unknown_tool(name, &self.catalogue.now()))
+        known(name)
+            .or_else(|| self.expected(name).map(Arc::new))
+            .ok_or_else(|| refusal::unknown_tool(name, &self.catalogue.now()))
+    }
+
+    /// A tool that a worker will announce when it comes: of a category whose calls wait for one,
+    /// and of which this gateway has never heard any.
+    fn expected(&self, name: &str) -> Option<Tool> {
+        let name = canonical_tool_name(name);
+        let category = Category::of_core_tool(&name)?;
+        let is_awaited = self.patient.contains(&category) && !self.catalogue.now().lists(&category);
+        (is_awaited && ToolDescriptor::name_is_valid(&name))
+            .then(|| Tool::expected(name.into_owned(), category))
     }
 }
 

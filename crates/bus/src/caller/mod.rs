@@ -40,6 +40,8 @@ pub struct CallRequest {
     pub message_id: String,
     /// The call may not run twice.
     pub at_most_once: bool,
+    /// Waits for the category's first worker, which makes the work queue, until the deadline.
+    pub waits_for_worker: bool,
     /// W3C `traceparent`, `tracestate` and `baggage`, where there are such.
     pub trace: Vec<(&'static str, String)>,
 }
@@ -48,7 +50,8 @@ pub struct CallRequest {
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The category has no work queue: none of its workers ever ran.
+    /// The category has no work queue: none of its workers ever ran, and the call does not wait
+    /// for one.
     #[error("no worker of category {0} has ever run here")]
     Unroutable(Category),
     /// The work queue is full, or too many calls wait already.

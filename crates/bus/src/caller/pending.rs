@@ -115,7 +115,9 @@ impl PendingCall {
                     self.replies.bus().connected().await;
                     return Woken::AskAgain;
                 }
-                Err(PublishError::Unroutable(_)) if self.replies.workers_may_be_late() => {
+                Err(PublishError::Unroutable(_))
+                    if self.request.waits_for_worker || self.replies.workers_may_be_late() =>
+                {
                     self.inbox = None;
                     tokio::time::sleep(LATE_WORKER).await;
                     return Woken::AskAgain;

@@ -17,6 +17,7 @@ on_both_buses!(
     progress_comes_in_order_before_the_answer,
     a_thousand_calls_get_their_own_answers,
     a_call_without_a_queue_is_refused,
+    a_call_that_waits_for_a_worker_is_answered_by_the_first_one_ever,
     a_call_that_nobody_takes_ends_at_its_deadline_and_is_cancelled,
     a_cancelled_call_is_announced_to_the_workers,
     a_started_call_ends_when_its_instance_goes,
@@ -33,6 +34,7 @@ pub(crate) fn request(body: &str, timeout: Duration) -> CallRequest {
         timeout,
         message_id: uuid::Uuid::new_v4().to_string(),
         at_most_once: false,
+        waits_for_worker: false,
         trace: vec![(headers::TRACEPARENT, "00-0-0-01".to_owned())],
     }
 }
@@ -162,6 +164,28 @@ async fn a_call_without_a_queue_is_refused(site: Site) {
     let caller = site.caller(&mut tasks).await;
     let answer = answer_of(&caller, request("x", Duration::from_secs(10))).await;
     assert_eq!(answer, Err(CallError::Unroutable(Category::network())));
+}
+
+async fn a_call_that_waits_for_a_worker_is_answered_by_the_first_one_ever(site: Site) {
+    let mut tasks = JoinSet::new();
+    let caller = site.caller(&mut tasks).await;
+    let waiting = CallRequest {
+        waits_for_worker: true,
+        ..request("x", Duration::from_secs(20))
+    };
+    let mut call = caller.call(waiting).unwrap();
+    let link = site.link().await;
+    let starting = async {
+        let mut consumer = site.work(&*link, 1).await;
+        let delivery = next(&mut consumer).await;
+        reply(&site.bus, &delivery, 0, headers::kind::RESPONSE, "done").await;
+        delivery.ack().await.unwrap();
+    };
+    // The first attempt finds no queue; only then the worker comes.
+    let early = tokio::time::timeout(Duration::from_millis(50), call.next()).await;
+    assert!(early.is_err(), "{early:?}");
+    let (frame, ()) = tokio::join!(within(call.next()), starting);
+    assert_eq!(frame.unwrap(), Frame::Final("done".into()));
 }
 
 async fn a_call_that_nobody_takes_ends_at_its_deadline_and_is_cancelled(site: Site) {

@@ -11,6 +11,10 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Deadline of a call to a tool that announces none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Longest deadline that may be asked for where nothing is announced yet; the worker holds the
+/// call to the tool's own.
+const MAX_DEADLINE_UNHEARD: Duration = Duration::from_mins(10);
+
 /// One announced tool: what routing needs, beside the descriptor as its worker wrote it.
 #[derive(Debug, Clone)]
 pub(crate) struct Tool {
@@ -74,6 +78,25 @@ impl Tool {
             },
             text: text.to_owned(),
         })
+    }
+
+    /// A tool of which no worker has spoken yet, to call it once one does.
+    pub(crate) fn expected(name: String, category: Category) -> Self {
+        Self {
+            deadlines: Deadlines {
+                default: DEFAULT_DEADLINE,
+                max: MAX_DEADLINE_UNHEARD,
+            },
+            // Unless its worker says that a call has started, it makes no difference.
+            at_most_once: true,
+            name,
+            category,
+            rank: Rank {
+                version: Version::new(0, 0, 0),
+                hash: [0; 32],
+            },
+            text: RawValue::NULL.to_owned(),
+        }
     }
 
     /// Whether this descriptor goes before another of the same tool.

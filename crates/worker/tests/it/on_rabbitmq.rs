@@ -106,6 +106,7 @@ impl Site {
             timeout: Duration::from_secs(20),
             message_id: message_id.to_owned(),
             at_most_once: false,
+            waits_for_worker: false,
             trace: Vec::new(),
         };
         self.caller.call(request).unwrap()
