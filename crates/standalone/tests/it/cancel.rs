@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testkit::http::Request;
+use testkit::http::{Connection, Request};
 
 use crate::site::{
     Answer, Running, SOON, Session, Site, Stdio, Target, body_of, embedded, embedded_stdio, legacy,
@@ -24,41 +24,66 @@ async fn check_stopped(target: &Target, path: &str, cancelled: Instant) {
     assert!(time < STOPS, "{path}: {time:?}");
 }
 
-/// Cancels one of two calls in each way that HTTP knows; the other one goes on.
+/// Calls of two eras: some are to be cancelled, the others go on.
+struct Calls {
+    closing: Connection,
+    modern: Connection,
+    cancelling: Connection,
+    legacy: Connection,
+    broken: Connection,
+    session: Session,
+}
+
+impl Calls {
+    async fn begin(gateway: &Running, target: &Target) -> Self {
+        let session = Session::open(gateway).await;
+        let modern = async |path| gateway.open(&modern_call(target, path)).await;
+        let legacy = async |id, path| {
+            let call = legacy_call(&session, id, target, path);
+            gateway.open(&call).await
+        };
+        let calls = Self {
+            closing: modern("/closed").await,
+            modern: modern("/modern").await,
+            cancelling: legacy(2, "/cancelled").await,
+            legacy: legacy(3, "/legacy").await,
+            broken: legacy(4, "/broken").await,
+            session,
+        };
+        target.until_asked(5).await;
+        calls
+    }
+}
+
+/// Cancels calls in each way that HTTP knows; the others go on.
 async fn check_http(gateway: &Running) {
     let target = slow_target().await;
-    let closing = gateway.open(&modern_call(&target, "/closed")).await;
-    let modern = gateway.open(&modern_call(&target, "/modern")).await;
-    let session = Session::open(gateway).await;
-    let (say, keep) = ("/cancelled", "/legacy");
-    let mut cancelling = gateway.open(&legacy_call(&session, 2, &target, say)).await;
-    let legacy = gateway.open(&legacy_call(&session, 3, &target, keep)).await;
-    let broken = gateway
-        .open(&legacy_call(&session, 4, &target, "/broken"))
-        .await;
-    target.until_asked(5).await;
-
+    let mut calls = Calls::begin(gateway, &target).await;
     let cancelled = Instant::now();
-    drop(closing);
-    // In these revisions a broken stream is no cancel.
-    drop(broken);
-    session.cancel(2).await;
+    drop(calls.closing);
+    // In the revisions with sessions a broken stream is no cancel.
+    drop(calls.broken);
+    calls.session.cancel(2).await;
     check_stopped(&target, "/closed", cancelled).await;
     check_stopped(&target, "/cancelled", cancelled).await;
-    let nothing = cancelling.response(SOON).await.unwrap();
+    let nothing = calls.cancelling.response(SOON).await.unwrap();
     assert_eq!(nothing.text(), "", "no answer follows a cancel");
-    // Both have gone, so a cancel of the broken one would have arrived too.
-    assert_eq!(target.has_left("/broken"), None);
 
     target.release();
-    for (mut connection, path) in [(modern, "/modern"), (legacy, keep)] {
-        let answer = connection.response(SOON).await.unwrap();
-        assert_eq!(body_of(&answer.json().unwrap()), path);
+    check_answer(calls.modern, "/modern").await;
+    check_answer(calls.legacy, "/legacy").await;
+    for path in ["/modern", "/legacy", "/broken"] {
+        assert_eq!(
+            (target.times(path), target.has_left(path)),
+            (1, None),
+            "{path}"
+        );
     }
-    for path in ["/modern", keep, "/broken"] {
-        assert_eq!(target.has_left(path), None, "{path}");
-        assert_eq!(target.times(path), 1, "{path}");
-    }
+}
+
+async fn check_answer(mut connection: Connection, path: &str) {
+    let answer = connection.response(SOON).await.unwrap();
+    assert_eq!(body_of(&answer.json().unwrap()), path);
 }
 
 fn modern_call(target: &Target, path: &str) -> Request {
@@ -150,9 +175,7 @@ async fn call_that_is_cancelled_in_the_queue_never_runs() {
         .await
         .unwrap();
     target.release();
-    for (mut connection, path) in [(running, "/running"), (last, "/last")] {
-        let answer = connection.response(SOON).await.unwrap();
-        assert_eq!(body_of(&answer.json().unwrap()), path);
-    }
+    check_answer(running, "/running").await;
+    check_answer(last, "/last").await;
     assert_eq!(target.asked(), ["/running", "/last"]);
 }

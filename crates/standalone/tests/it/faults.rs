@@ -47,11 +47,11 @@ async fn lose_worker(
         lose(&busy);
         (Instant::now(), busy, idle)
     };
-    let (answer, (since, lost, other)) = tokio::join!(call, fault);
+    let (answer, (since, gone, other)) = tokio::join!(call, fault);
     println!("answered by another worker after {:?}", since.elapsed());
     assert_eq!(body_of(&answer), "/call");
     assert_eq!(target.times("/call"), 2);
-    (lost, other, target)
+    (gone, other, target)
 }
 
 #[tokio::test]

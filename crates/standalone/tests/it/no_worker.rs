@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testkit::http::Request;
 use testkit::process::Process;
+use testkit::queues::Counts;
 use testkit::wait;
 
 use crate::site::{END, READY, Running, SOON, Site, Target, body_of};
@@ -105,34 +106,10 @@ async fn check_worker_that_goes(end: impl AsyncFn(&Process)) {
     let target = Target::echo().await;
 
     end(&worker).await;
-    site.until_work_queue("no consumer", |counts| counts.consumers == 0)
-        .await;
-    // A call that has a replacement to wait for.
-    let waiting = gateway.call("wget", target.arguments("/replaced"));
-    let replace = async {
-        site.until_work_queue("a call waits", |counts| counts.ready == 1)
-            .await;
-        assert_eq!(target.asked(), [""; 0]);
-        site.worker().await
-    };
-    let (answer, replacement) = tokio::join!(waiting, replace);
-    assert_eq!(body_of(&answer), "/replaced");
-
+    let replacement = check_replaced(&site, &gateway, &target).await;
+    let going = Instant::now();
     end(&replacement).await;
-    let gone = Instant::now();
-    // A call that has none.
-    let deadline = Duration::from_secs(2);
-    let (answer, time) = call_within(&gateway, &target.arguments("/late"), deadline).await;
-    assert_eq!(answer["error"]["code"], DEADLINE_EXCEEDED, "{answer}");
-    assert!((deadline..deadline + SOON).contains(&time), "{time:?}");
-    until_refused(&gateway, &target).await;
-    let queued = gone.elapsed();
-    println!("refused {queued:?} after the worker was gone");
-    assert!(
-        queued > PATIENCE && queued < PATIENCE + SOON / 2,
-        "{queued:?}"
-    );
-    check_refused_at_once(&gateway, &target).await;
+    check_not_replaced(&gateway, &target, going).await;
 
     // The next worker serves, and does not run what was refused.
     let _worker = site.worker().await;
@@ -144,6 +121,37 @@ async fn check_worker_that_goes(end: impl AsyncFn(&Process)) {
         .await
         .unwrap();
     assert_eq!(target.asked(), ["/replaced", "/served"]);
+}
+
+/// A call that finds no worker is answered by the one that comes.
+async fn check_replaced(site: &Site, gateway: &Running, target: &Target) -> Running {
+    let gone = |counts: Counts| counts.consumers == 0;
+    site.until_work_queue("no consumer", gone).await;
+    let waiting = gateway.call("wget", target.arguments("/replaced"));
+    let replace = async {
+        let waits = |counts: Counts| counts.ready == 1;
+        site.until_work_queue("a call waits", waits).await;
+        assert_eq!(target.asked(), [""; 0]);
+        site.worker().await
+    };
+    let (answer, replacement) = tokio::join!(waiting, replace);
+    assert_eq!(body_of(&answer), "/replaced");
+    replacement
+}
+
+/// A call that finds no worker, and none comes, waits until its time is over; later ones are
+/// refused.
+async fn check_not_replaced(gateway: &Running, target: &Target, going: Instant) {
+    let deadline = Duration::from_secs(2);
+    let (answer, time) = call_within(gateway, &target.arguments("/late"), deadline).await;
+    assert_eq!(answer["error"]["code"], DEADLINE_EXCEEDED, "{answer}");
+    assert!((deadline..deadline + SOON).contains(&time), "{time:?}");
+    until_refused(gateway, target).await;
+    let queued = going.elapsed();
+    println!("refused {queued:?} after the worker was told to go");
+    let expected = PATIENCE..PATIENCE + SOON / 2;
+    assert!(expected.contains(&queued), "{queued:?}");
+    check_refused_at_once(gateway, target).await;
 }
 
 #[tokio::test]
@@ -170,4 +178,25 @@ async fn category_that_is_set_to_queue_waits_for_a_worker_that_starts_later() {
     };
     let (answer, _worker) = tokio::join!(waiting, start);
     assert_eq!(body_of(&answer), "/patient");
+}
+
+#[tokio::test]
+async fn category_that_is_set_to_queue_waits_for_the_first_worker_ever() {
+    let site = Site::new().await;
+    let program = site.gateway_program().await;
+    let gateway = Running::gateway(program.env("WHEN_NO_WORKER", "network=queue"));
+    gateway.ready().await;
+    let target = Target::echo().await;
+    let waiting = gateway.call("wget", target.arguments("/first"));
+    let start = async {
+        let in_flight = async || {
+            (gateway.metric("discovery_calls_in_flight", "network").await > 0.5).then_some(())
+        };
+        wait::until("the call waits", SOON, in_flight)
+            .await
+            .unwrap();
+        site.worker().await
+    };
+    let (answer, _worker) = tokio::join!(waiting, start);
+    assert_eq!(body_of(&answer), "/first");
 }
