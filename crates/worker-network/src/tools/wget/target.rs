@@ -24,7 +24,7 @@ impl Target {
     /// Reads the URL of a caller; what a browser would mend is refused.
     pub(super) fn from_argument(text: &str) -> Result<Self, ToolError> {
         read_strictly(text).map_err(|why| {
-            let shown: String = text.chars().take(120).collect();
+            let shown = shown(text);
             ToolError::invalid(format!("argument url: {shown:?}: {why}")).hint(
                 "give an absolute address such as https://server.example.com/path?query, \
                  percent-encoded and without user name or password",
@@ -37,12 +37,13 @@ impl Target {
         let location = location
             .to_str()
             .map_err(|_| "its Location has characters beyond ASCII".to_owned())?;
+        let shown = shown(location);
         let mut url = self
             .url
             .join(location)
-            .map_err(|error| format!("its Location {location:?} is not a URL: {error}"))?;
+            .map_err(|error| format!("its Location {shown:?} is not a URL: {error}"))?;
         url.set_fragment(None);
-        Self::new(url).map_err(|why| format!("its Location {location:?}: {why}"))
+        Self::new(url).map_err(|why| format!("its Location {shown:?}: {why}"))
     }
 
     /// Path and query as the request line carries them.
@@ -124,6 +125,25 @@ fn read_strictly(text: &str) -> Result<Target, String> {
     Ok(target)
 }
 
+/// A URL as errors repeat it: its beginning, without what may be a password.
+fn shown(text: &str) -> String {
+    let is_scheme = |word: &str| !word.contains(['/', '\\', '?', '#', '@']);
+    let (scheme, rest) = match text.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}:"), rest),
+        _ => (String::new(), text),
+    };
+    let authority = rest.trim_start_matches(['/', '\\']);
+    let end = authority.find(['/', '\\', '?', '#']);
+    let credentials = authority
+        .get(..end.unwrap_or(authority.len()))
+        .and_then(|authority| authority.rfind('@'));
+    let masked = match credentials.and_then(|at| authority.get(at..)) {
+        Some(host) => format!("{scheme}//***{host}"),
+        None => text.to_owned(),
+    };
+    masked.chars().take(120).collect()
+}
+
 /// The host as it was written, in a URL without user name.
 fn host_of(text: &str) -> &str {
     let (_, rest) = text.split_once("//").unwrap_or_default();
@@ -136,6 +156,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_error_does_not_repeat_a_password() {
+        for (text, expected) in [
+            ("http://user:hunter2@host/a@b", "http://***@host/a@b"),
+            ("http:user:hunter2@host", "http://***@host"),
+            ("http:\\\\u:hunter2@host\\x", "http://***@host\\x"),
+            ("//u:hunter2@x:hunter2@host?q", "//***@host?q"),
+            ("http://host/?to=a@b", "http://host/?to=a@b"),
+            ("host", "host"),
+            ("", ""),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
 
     fn check(text: &str, expected: Result<(&str, u16, &str), &str>) {
         match (Target::from_argument(text), expected) {
