@@ -61,12 +61,15 @@ pub fn result(id: &RawValue, result: &RawValue) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The bytes of a bad answer; `None` stands for an identifier that could not be read.
+/// The bytes of a bad answer. Where the identifier could not be read it is left out: MCP
+/// knows no identifier `null`.
 #[must_use]
 pub fn error(id: Option<&RawValue>, error: &RpcError) -> Vec<u8> {
-    let id = id.map_or("null", RawValue::get);
+    let id = id
+        .map(|id| format!(r#""id":{},"#, id.get()))
+        .unwrap_or_default();
     let error = json!(error);
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#).into_bytes()
+    format!(r#"{{"jsonrpc":"2.0",{id}"error":{error}}}"#).into_bytes()
 }
 
 /// The bytes of a notification.
@@ -118,5 +121,21 @@ impl CallToolResult {
             structured_content,
             is_error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_that_could_not_be_read_is_left_out() {
+        let bad = RpcError::new(crate::mcp::code::PARSE_ERROR, "no JSON");
+        assert_eq!(
+            String::from_utf8(error(None, &bad)).unwrap(),
+            r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"no JSON"}}"#
+        );
+        let id: Box<RawValue> = serde_json::from_str("7").unwrap();
+        assert!(error(Some(&id), &bad).starts_with(br#"{"jsonrpc":"2.0","id":7,"error""#));
     }
 }

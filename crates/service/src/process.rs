@@ -143,6 +143,11 @@ impl Process {
 
 fn prepare(name: &str, settings: &Settings) -> Result<(Runtime, Telemetry), ExitError> {
     let telemetry = telemetry::init(settings, name)?;
+    // Every client, connection and probe is an open file, and the usual soft limit of 1,024 is
+    // meant for programs that use select(2).
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::str::FromStr;
 
+use protocol::Category;
+
 use super::network::check_host_name;
 use super::text::{items, setting};
 
@@ -59,17 +61,15 @@ impl FromStr for WhenNoWorker {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut choices = BTreeMap::new();
         for (category, choice) in pairs(text)? {
-            let is_word =
-                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            if category.len() > 64 || !category.bytes().all(is_word) {
-                return Err(format!("`{category}` is not a category"));
-            }
+            let category: Category = category
+                .parse()
+                .map_err(|_| format!("`{category}` is not a category"))?;
             let choice = match choice {
                 "refuse" => NoWorker::Refuse,
                 "queue" => NoWorker::Queue,
                 other => return Err(format!("`{other}` is neither `refuse` nor `queue`")),
             };
-            choices.insert(category.to_owned(), choice);
+            choices.insert(category.into(), choice);
         }
         Ok(Self(choices))
     }
