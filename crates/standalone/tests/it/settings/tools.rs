@@ -33,7 +33,11 @@ async fn the_scan_scope_is_what_is_allowed_without_what_is_denied() {
     let check = async |platform: &Running, host: &str, refused_by: Option<&str>| {
         let result = result(platform, "telnet", json!({ "host": host, "port": 1 })).await;
         match refused_by {
-            None => assert!(result.get("error").is_none(), "{host}: {result}"),
+            // Whether the host has IPv6 at all does not matter here.
+            None => assert!(
+                result["error"]["code"] != "out_of_scope",
+                "{host}: {result}"
+            ),
             Some(setting) => {
                 assert_eq!(result["error"]["code"], "out_of_scope", "{host}: {result}");
                 let message = result["error"]["message"].as_str().unwrap();

@@ -1,6 +1,6 @@
 //! Where HTTP is served, and to whom.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::json;
 use testkit::{
@@ -54,7 +54,6 @@ async fn http_is_served_at_the_host_that_is_set_and_nowhere_else() {
     };
     check("", [127, 0, 0, 1], [127, 0, 0, 2]).await;
     check("127.0.0.2", [127, 0, 0, 2], [127, 0, 0, 1]).await;
-    check("localhost", [127, 0, 0, 1], [127, 0, 0, 2]).await;
     // An address of nobody's (RFC 5737).
     let elsewhere = embedded_program().await.env("HTTP_HOST", "192.0.2.1");
     ends(
@@ -63,6 +62,28 @@ async fn http_is_served_at_the_host_that_is_set_and_nowhere_else() {
         &["cannot listen on 192.0.2.1:3000", "HTTP_HOST"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_host_may_be_a_name() {
+    let platform = embedded_program()
+        .await
+        .env("HTTP_HOST", "localhost")
+        .env("HTTP_PORT", "0")
+        .start()
+        .unwrap();
+    let listens = async || listening(&platform).first().copied();
+    let port = wait::until("a port is open", SOON, listens).await.unwrap();
+    // Which of its addresses comes first is the system's choice.
+    let (v4, v6) = tokio::join!(
+        get(at([127, 0, 0, 1], port), "/health", SOON),
+        get(
+            SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+            "/health",
+            SOON
+        )
+    );
+    assert!(v4.is_ok() || v6.is_ok(), "{v4:?} {v6:?}");
 }
 
 #[tokio::test]
@@ -204,5 +225,33 @@ async fn a_process_that_serves_http_has_its_health_there_and_opens_no_second_por
         let stdio = stdio.start().unwrap();
         let port = health.parse().unwrap();
         answers(&stdio, at([127, 0, 0, 1], port), "/health").await;
+    }
+}
+
+#[tokio::test]
+async fn health_says_what_is_down_and_why_and_nothing_of_the_configuration() {
+    let site = Site::new().await;
+    let nobody = testkit::targets::refusing_address().unwrap();
+    let program = site
+        .gateway_program()
+        .await
+        .env(
+            "AMQP_URL",
+            format!("amqp://operator:hunter2@{nobody}/secret-vhost"),
+        )
+        .env("AMQP_QUEUE_PREFIX", "secret.prefix")
+        .env("SCAN_SCOPE_ALLOW", "10.99.0.0/16");
+    let gateway = Running::gateway(program);
+    let health = answers(&gateway, gateway.address(), "/health").await;
+    assert_eq!(health.status, 503);
+    let said = health.json().unwrap();
+    assert_eq!(said["components"]["broker"]["status"], "down", "{said}");
+    assert!(said["components"]["broker"]["reason"].is_string(), "{said}");
+    for path in ["/health", "/ready", "/metrics"] {
+        let answer = answers(&gateway, gateway.address(), path).await;
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+        for word in ["operator", "hunter2", "secret", "10.99"] {
+            assert!(!answer.text().contains(word), "{path}: {}", answer.text());
+        }
     }
 }
