@@ -147,7 +147,12 @@ impl Component {
     pub fn down(&self, reason: impl Into<String>) {
         let reason = reason.into();
         if self.set(Some(reason.clone())) {
-            tracing::warn!(component = %self.name, reason, "down");
+            // What goes down while the process ends is no fault.
+            if self.health.state().draining {
+                tracing::info!(component = %self.name, reason, "down");
+            } else {
+                tracing::warn!(component = %self.name, reason, "down");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The bus over RabbitMQ, by AMQP 0-9-1.
 //!
-//! Publishing goes over pooled connections, each held by one long-lived [`publisher`] task;
+//! Publishing goes over pooled connections, each held by one long-lived publisher task;
 //! consuming over connections of its own, one per [`Link`]. Recovery is ours throughout:
 //! whatever fails, the connection is dropped with all it holds and made anew.
 
