@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 use worker::Host;
 
 /// A host with an optional port: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`,
-/// `[2001:db8::1]`, `[2001:db8::1]:5353`, `ns.example.com` or `ns.example.com:5353`.
+/// `[2001:db8::1]:5353`, `ns.example.com` or `ns.example.com:5353`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
     /// Where it runs.
@@ -30,8 +30,13 @@ impl FromStr for Server {
             });
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !text.ends_with(']') => (host, Some(self::port(port)?)),
-            _ => (text, None),
+            _ if bracketed(text).is_some() => {
+                return Err(format!(
+                    "{text:?}: without a port, an address stands without brackets"
+                ));
+            }
+            Some((host, port)) => (host, Some(self::port(port)?)),
+            None => (text, None),
         };
         let host = match bracketed(host) {
             Some(inside) => match inside.parse::<IpAddr>() {
@@ -113,7 +118,6 @@ mod tests {
         check("192.0.2.1", Some(("192.0.2.1", None)));
         check("192.0.2.1:53", Some(("192.0.2.1", Some(53))));
         check("::1", Some(("::1", None)));
-        check("[::1]", Some(("::1", None)));
         check("[::1]:5353", Some(("::1", Some(5353))));
         check("ns.example.com", Some(("ns.example.com", None)));
         check(
@@ -132,6 +136,7 @@ mod tests {
             "ns:65536",
             "ns:+53",
             "ns:53:53",
+            "[::1]",
             "[::1",
             "[127.0.0.1]:53",
             "[ns]:53",
