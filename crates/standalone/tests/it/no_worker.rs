@@ -136,6 +136,17 @@ async fn check_replaced(site: &Site, gateway: &Running, target: &Target) -> Runn
     };
     let (answer, replacement) = tokio::join!(waiting, replace);
     assert_eq!(body_of(&answer), "/replaced");
+    // Killed before that, the worker would leave the call to the next one.
+    let acked = |counts: Counts| counts.unacknowledged == 0;
+    site.until_work_queue("the call is acked", acked).await;
+    // The gateway looks once a second, and must have seen the worker to miss it.
+    let seen = async || {
+        let consumers = gateway.metric("discovery_queue_consumers", "network").await;
+        (consumers > 0.5).then_some(())
+    };
+    wait::until("the gateway sees the worker", SOON, seen)
+        .await
+        .unwrap();
     replacement
 }
 
