@@ -19,6 +19,21 @@ async fn a_call_prints_what_the_tool_says() {
 }
 
 #[tokio::test]
+async fn a_terminal_shows_how_far_a_call_has_come() {
+    // `script` of util-linux runs a command on a terminal of its own.
+    let command = format!(
+        "{} call ping host=127.0.0.1 count=5",
+        env!("CARGO_BIN_EXE_discovery")
+    );
+    let on_a_terminal = Program::new("script")
+        .args(["-q", "-e", "-f", "-c", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .folder(env!("CARGO_TARGET_TMPDIR"));
+    let output = ends(on_a_terminal, 0).await;
+    has(&output.stdout, &[" 60 %", "5 of 5 replies"]);
+}
+
+#[tokio::test]
 async fn a_call_prints_the_whole_result_as_json() {
     let result = says_json(&["call", "ping", "host=127.0.0.1", "count=2", "--json"]).await;
     assert_eq!(result["isError"], false);
