@@ -141,6 +141,9 @@ fn failed(error: &Value) -> ExitError {
         .to_owned();
     match error["code"].as_i64() {
         Some(mcp::code::INVALID_PARAMS) => ExitError::usage(message),
+        Some(mcp::code::BROKER_UNAVAILABLE) => {
+            ExitError::unavailable(message).hint("discovery doctor tells why")
+        }
         _ => ExitError::unavailable(message),
     }
 }
