@@ -102,7 +102,6 @@ impl PendingCall {
             let Some(reply_to) = reply_to else {
                 return Woken::AskAgain;
             };
-            self.reply_to.mark_unchanged();
             let correlation_id = Uuid::new_v4().simple().to_string();
             let publish = self.publish_of(&correlation_id, &reply_to);
             // The inbox stands before the request is out: the answer may be fast, and a

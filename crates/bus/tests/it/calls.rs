@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Bus, CallError, CallRequest, Caller, Delivery, Frame, Headers, Message, Publish};
+use bus::{
+    Bus, CallError, CallRequest, Caller, Delivery, Frame, Headers, Message, Publish, PublishError,
+};
 use futures::StreamExt;
 use protocol::control::Cancel;
 use protocol::{Category, Names, headers};
@@ -58,8 +60,14 @@ pub(crate) async fn reply(
         ..Message::default()
     };
     let reply_to = to.message.reply_to.clone().unwrap();
-    // A caller that is gone needs no reply.
-    let _ = bus.publish(Publish::to_queue(reply_to, message)).await;
+    // A caller that is gone needs no reply; what the broker has not confirmed is sent again, as
+    // a worker may ack only after that.
+    let publish = Publish::to_queue(reply_to, message);
+    while let Err(PublishError::Lost | PublishError::Disconnected) =
+        bus.publish(publish.clone()).await
+    {
+        bus.connected().await;
+    }
 }
 
 /// A worker that answers every request with its own body.
