@@ -57,8 +57,6 @@ pub struct Queue {
     pub delivery_limit: Option<u32>,
     /// What it takes.
     pub bindings: Vec<Binding>,
-    /// Time without a consumer after which the broker removes it, in milliseconds.
-    pub expires_ms: Option<u32>,
 }
 
 impl Queue {
@@ -81,7 +79,6 @@ impl Queue {
                 exchange: Names::REQUESTS.to_owned(),
                 pattern: names.work_binding(category),
             }],
-            expires_ms: None,
         }
     }
 
@@ -94,7 +91,6 @@ impl Queue {
             max_length: Some((Self::DEAD_MAX_LENGTH, Overflow::DropHead)),
             delivery_limit: None,
             bindings: Vec::new(),
-            expires_ms: None,
         }
     }
 
@@ -107,7 +103,6 @@ impl Queue {
             max_length: None,
             delivery_limit: None,
             bindings,
-            expires_ms: None,
         }
     }
 }

@@ -56,7 +56,6 @@ pub fn connect(settings: &Settings, name: &str) -> Result<Arc<dyn Bus>, ExitErro
         backoff: backoff(settings),
         names: names(settings)?,
         connection_name: name.to_owned(),
-        ..Options::default()
     });
     Ok(Arc::new(bus.map_err(exit)?))
 }

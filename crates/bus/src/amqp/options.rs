@@ -14,10 +14,6 @@ pub struct Options {
     /// `amqp://user:password@host:port/vhost` (or `amqps://`), as in RabbitMQ's URI
     /// specification; without a path the virtual host is `/`.
     pub url: String,
-    /// Takes the place of the URL's user.
-    pub username: Option<String>,
-    /// Takes the place of the URL's password.
-    pub password: Option<String>,
     /// Present for a connection under TLS; an `amqps` URL asks for it too.
     pub tls: Option<Tls>,
     /// Interval of heartbeats; two missed ones end the connection. Rounded up to seconds.
@@ -52,8 +48,6 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: "amqp://localhost:5672".to_owned(),
-            username: None,
-            password: None,
             tls: None,
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
@@ -82,12 +76,6 @@ impl Options {
         }
         let mut uri: AMQPUri = url.parse().map_err(unusable)?;
         uri.scheme = AMQPScheme::AMQP;
-        if let Some(username) = &self.username {
-            uri.authority.userinfo.username.clone_from(username);
-        }
-        if let Some(password) = &self.password {
-            uri.authority.userinfo.password.clone_from(password);
-        }
         let seconds = self.heartbeat.as_millis().div_ceil(1000);
         uri.query.heartbeat = Some(u16::try_from(seconds).unwrap_or(u16::MAX));
         uri.query.connection_timeout =
@@ -148,7 +136,6 @@ mod tests {
     fn credentials_are_never_printed() {
         let options = Options {
             url: "amqp://alice:s3cret@localhost".to_owned(),
-            password: Some("s3cret".to_owned()),
             ..Options::default()
         };
         assert!(!format!("{options:?}{}", options.address()).contains("s3cret"));

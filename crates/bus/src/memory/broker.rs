@@ -79,14 +79,7 @@ impl Broker {
                 queue.name
             )));
         }
-        let arguments = |queue: &Queue| {
-            (
-                queue.lifetime,
-                queue.max_length,
-                queue.delivery_limit,
-                queue.expires_ms,
-            )
-        };
+        let arguments = |queue: &Queue| (queue.lifetime, queue.max_length, queue.delivery_limit);
         if arguments(&existing.spec) != arguments(queue) {
             let reason = format!("it has {:?}", arguments(&existing.spec));
             return Err(Error::Mismatch {
