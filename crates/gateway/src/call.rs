@@ -37,8 +37,10 @@ pub(crate) struct RunningCall {
 /// What comes next of a call.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// A notification; more will come.
+    /// A notification, or a request to the client; more will come.
     Notification(Bytes),
+    /// The worker will be quiet for long: a stream that its client can resume may end here.
+    Detach,
     /// The answer; nothing comes after it.
     Final(Reply),
 }
@@ -76,6 +78,7 @@ impl RunningCall {
         };
         let reply = match next {
             Ok(Frame::Notification(body)) => return Some(Step::Notification(body)),
+            Ok(Frame::Detach) => return Some(Step::Detach),
             Ok(Frame::Final(body)) => {
                 let (reply, outcome) = answered(body, &self.id, self.is_modern);
                 self.finish(outcome);

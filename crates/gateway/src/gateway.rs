@@ -180,6 +180,7 @@ impl Gateway {
             message_id: Uuid::now_v7().to_string(),
             at_most_once: tool.at_most_once,
             waits_for_worker: waits,
+            params: Vec::new(),
             trace: trace_headers(trace::current(&Span::current()).unwrap_or(context)),
         })
     }

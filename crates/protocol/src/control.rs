@@ -48,6 +48,31 @@ pub struct Announcement {
     pub digest: String,
     /// Tool descriptors as the worker wrote them.
     pub tools: Vec<Box<RawValue>>,
+    /// Descriptors of resources, in the shape of MCP's `Resource`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Box<RawValue>>,
+    /// Descriptors of resource templates, in the shape of MCP's `ResourceTemplate`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_templates: Vec<Box<RawValue>>,
+    /// Descriptors of prompts, in the shape of MCP's `Prompt`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<Box<RawValue>>,
+}
+
+impl Announcement {
+    /// The digest of what is announced; see [`digest_of`].
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest_of(
+            &self.version,
+            [
+                &self.tools,
+                &self.resources,
+                &self.resource_templates,
+                &self.prompts,
+            ],
+        )
+    }
 }
 
 /// Sent every few seconds in place of the whole announcement.
@@ -71,14 +96,19 @@ pub struct Cancel {
     pub reason: Option<String>,
 }
 
-/// SHA-256 in hexadecimal over a worker's version and descriptors, in their order.
+/// SHA-256 in hexadecimal over a worker's version and its descriptors in their order: tools,
+/// resources, resource templates, prompts.
 #[must_use]
-pub fn digest_of(version: &str, tools: &[Box<RawValue>]) -> String {
+pub fn digest_of(version: &str, lists: [&[Box<RawValue>]; 4]) -> String {
     let mut hash = Sha256::new();
     hash.update(version.as_bytes());
-    for tool in tools {
-        hash.update([0]);
-        hash.update(tool.get().as_bytes());
+    for list in lists {
+        // No JSON text holds these bytes, so that no two lists can be mistaken.
+        hash.update([1]);
+        for descriptor in list {
+            hash.update([0]);
+            hash.update(descriptor.get().as_bytes());
+        }
     }
     hash.finalize()
         .iter()

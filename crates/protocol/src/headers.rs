@@ -12,6 +12,9 @@ pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 pub const METHOD: &str = "mcp-method";
 /// Tool, prompt or resource the request is about (string).
 pub const NAME: &str = "mcp-name";
+/// Begins the name of a header that mirrors an argument (`x-mcp-header` of its schema); the
+/// rest is the annotation in lower case (string).
+pub const PARAM_PREFIX: &str = "mcp-param-";
 /// Absolute deadline in milliseconds since the Unix epoch (64-bit integer).
 pub const DEADLINE: &str = "mcp-deadline";
 /// Position of a reply in its stream, from 0 (64-bit integer).
@@ -55,6 +58,9 @@ pub mod kind {
     pub const NOTIFICATION: &str = "notification";
     /// The named instance is about to run a call that must not run twice.
     pub const STARTED: &str = "started";
+    /// The worker expects to be quiet for long: a gateway may end the event stream of a client
+    /// that can resume it.
+    pub const DETACH: &str = "detach";
     /// A JSON-RPC result.
     pub const RESPONSE: &str = "response";
     /// A JSON-RPC error.

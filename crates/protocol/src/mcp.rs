@@ -26,6 +26,30 @@ pub mod method {
     pub const TOOLS_LIST: &str = "tools/list";
     /// Calls a tool.
     pub const TOOLS_CALL: &str = "tools/call";
+    /// Lists resources.
+    pub const RESOURCES_LIST: &str = "resources/list";
+    /// Lists URI templates of resources.
+    pub const RESOURCE_TEMPLATES_LIST: &str = "resources/templates/list";
+    /// Reads a resource.
+    pub const RESOURCES_READ: &str = "resources/read";
+    /// Asks for news of a resource (up to 2025-11-25).
+    pub const RESOURCES_SUBSCRIBE: &str = "resources/subscribe";
+    /// Wants no more news of a resource (up to 2025-11-25).
+    pub const RESOURCES_UNSUBSCRIBE: &str = "resources/unsubscribe";
+    /// Lists prompts.
+    pub const PROMPTS_LIST: &str = "prompts/list";
+    /// Renders a prompt.
+    pub const PROMPTS_GET: &str = "prompts/get";
+    /// Suggests values of an argument.
+    pub const COMPLETE: &str = "completion/complete";
+    /// Sets the log level of a session (up to 2025-11-25).
+    pub const SET_LEVEL: &str = "logging/setLevel";
+    /// Asks the client for a message of its model.
+    pub const SAMPLING: &str = "sampling/createMessage";
+    /// Asks the client's user.
+    pub const ELICITATION: &str = "elicitation/create";
+    /// Asks the client for its roots.
+    pub const ROOTS_LIST: &str = "roots/list";
     /// Stops a request.
     pub const CANCELLED: &str = "notifications/cancelled";
     /// How far a request has come.
@@ -34,6 +58,14 @@ pub mod method {
     pub const MESSAGE: &str = "notifications/message";
     /// The tool list has changed.
     pub const TOOLS_LIST_CHANGED: &str = "notifications/tools/list_changed";
+    /// The prompt list has changed.
+    pub const PROMPTS_LIST_CHANGED: &str = "notifications/prompts/list_changed";
+    /// The resource list has changed.
+    pub const RESOURCES_LIST_CHANGED: &str = "notifications/resources/list_changed";
+    /// A resource has changed.
+    pub const RESOURCES_UPDATED: &str = "notifications/resources/updated";
+    /// First message of a stream of notifications (2026-07-28).
+    pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
     /// Opens a stream of notifications (2026-07-28).
     pub const LISTEN: &str = "subscriptions/listen";
 }
@@ -48,6 +80,10 @@ pub mod meta {
     pub const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
     /// Server name and version, on results.
     pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+    /// Least severe log message that the client wants of a request (2026-07-28).
+    pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+    /// JSON-RPC identifier of the `subscriptions/listen` that a message belongs to.
+    pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
     /// Asks for progress notifications.
     pub const PROGRESS_TOKEN: &str = "progressToken";
     /// Ours: the caller's deadline in milliseconds from now.
@@ -75,6 +111,8 @@ pub mod code {
     pub const INVALID_PARAMS: i64 = -32602;
     /// A fault of the platform.
     pub const INTERNAL_ERROR: i64 = -32603;
+    /// No such resource, up to revision 2025-11-25; invalid params since.
+    pub const RESOURCE_NOT_FOUND: i64 = -32002;
     /// HTTP headers and body disagree.
     pub const HEADER_MISMATCH: i64 = -32020;
     /// The request needs a capability the client does not have.

@@ -154,6 +154,24 @@ impl Names {
         format!("{}.cancel.{category}", self.prefix)
     }
 
+    /// The key on which gateways tell each other what concerns all of them.
+    #[must_use]
+    pub fn gateways_key(&self) -> String {
+        format!("{}.gateways", self.prefix)
+    }
+
+    /// The key of messages for one gateway.
+    #[must_use]
+    pub fn gateway_key(&self, instance: &str) -> String {
+        format!("{}.gateway.{instance}", self.prefix)
+    }
+
+    /// The key of an event, on the exchange for events; see [`crate::Change::kind`].
+    #[must_use]
+    pub fn event_key(&self, kind: &str) -> String {
+        format!("{}.events.{kind}", self.prefix)
+    }
+
     /// The queue of dead letters.
     #[must_use]
     pub fn dead_queue(&self) -> String {

@@ -124,6 +124,57 @@ impl CallToolResult {
     }
 }
 
+/// A result that asks the client for input before the request can be completed (MCP
+/// 2026-07-28, "Multi Round-Trip Requests").
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputRequired {
+    result_type: &'static str,
+    /// What is asked, under keys that the answers will have: objects with `method` and `params`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub input_requests: serde_json::Map<String, Value>,
+    /// What comes back with the answers. On the way to a client the platform seals it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_state: Option<String>,
+}
+
+impl InputRequired {
+    /// Value of `resultType`.
+    pub const RESULT_TYPE: &str = "input_required";
+
+    /// A result that asks for nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            result_type: Self::RESULT_TYPE,
+            input_requests: serde_json::Map::new(),
+            request_state: None,
+        }
+    }
+
+    /// Asks one thing more; `method` is [`crate::mcp::method::ELICITATION`],
+    /// [`crate::mcp::method::SAMPLING`] or [`crate::mcp::method::ROOTS_LIST`].
+    #[must_use]
+    pub fn ask(mut self, key: impl Into<String>, method: &str, params: Value) -> Self {
+        let request = json!({ "method": method, "params": params });
+        self.input_requests.insert(key.into(), request);
+        self
+    }
+
+    /// Wants a text back with the answers.
+    #[must_use]
+    pub fn state(mut self, state: impl Into<String>) -> Self {
+        self.request_state = Some(state.into());
+        self
+    }
+}
+
+impl Default for InputRequired {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

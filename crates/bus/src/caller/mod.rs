@@ -42,6 +42,9 @@ pub struct CallRequest {
     pub at_most_once: bool,
     /// Waits for the category's first worker, which makes the work queue, until the deadline.
     pub waits_for_worker: bool,
+    /// Arguments that are mirrored in headers: the header's name behind its prefix, in lower
+    /// case, and the value.
+    pub params: Vec<(String, String)>,
     /// W3C `traceparent`, `tracestate` and `baggage`, where there are such.
     pub trace: Vec<(&'static str, String)>,
 }

@@ -18,6 +18,8 @@ use crate::{Headers, Message, Publish, PublishError};
 pub enum Frame {
     /// A JSON-RPC notification; more will come.
     Notification(Bytes),
+    /// The worker expects to be quiet for long; more will come.
+    Detach,
     /// The JSON-RPC response; nothing comes after it.
     Final(Bytes),
 }
@@ -134,9 +136,7 @@ impl PendingCall {
         tokio::select! {
             // Notifications come before the answer that follows them.
             biased;
-            Some(notification) = inbox.notifications.recv() => {
-                Woken::Frame(Frame::Notification(notification))
-            }
+            Some(frame) = inbox.frames.recv() => Woken::Frame(frame),
             answer = &mut inbox.answer => match answer {
                 Ok(Ok(body)) => Woken::Frame(Frame::Final(body)),
                 Ok(Err(error)) => Woken::Failed(error),
@@ -194,6 +194,9 @@ impl PendingCall {
             .with(headers::DEADLINE, self.deadline_unix_ms);
         for (name, value) in &request.trace {
             headers.insert(*name, value.as_str());
+        }
+        for (name, value) in &request.params {
+            headers.insert(format!("{}{name}", headers::PARAM_PREFIX), value.as_str());
         }
         Publish {
             exchange: Names::REQUESTS.to_owned(),

@@ -11,11 +11,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{CallError, MAX_PENDING};
-use crate::{Bus, Delivery, Error, Link, Queue};
+use super::{CallError, Frame, MAX_PENDING};
+use crate::{Bus, Delivery, Error, Link, Message, Queue};
 
-/// Notifications that wait for a slow reader; beyond, newer ones are dropped.
-const NOTIFICATIONS: usize = 64;
+/// Messages before the answer that wait for a slow reader; beyond, newer ones are dropped.
+const FRAMES: usize = 64;
 
 /// How long workers may take to be back after an outage. A broker that lost its disk has no
 /// work queues until the workers declare them again.
@@ -40,7 +40,7 @@ pub(super) struct Replies {
 /// Where the replies of one correlation id go.
 #[derive(Debug)]
 struct Waiting {
-    notifications: mpsc::Sender<Bytes>,
+    frames: mpsc::Sender<Frame>,
     answer: oneshot::Sender<Result<Bytes, CallError>>,
     started_on: Option<String>,
 }
@@ -50,7 +50,7 @@ struct Waiting {
 pub(super) struct Inbox {
     replies: Arc<Replies>,
     pub(super) correlation_id: String,
-    pub(super) notifications: mpsc::Receiver<Bytes>,
+    pub(super) frames: mpsc::Receiver<Frame>,
     pub(super) answer: oneshot::Receiver<Result<Bytes, CallError>>,
 }
 
@@ -113,10 +113,10 @@ impl Replies {
 
     /// Begins to wait under a new correlation id.
     pub(super) fn inbox(self: &Arc<Self>, correlation_id: String) -> Inbox {
-        let (notifications_in, notifications) = mpsc::channel(NOTIFICATIONS);
+        let (frames_in, frames) = mpsc::channel(FRAMES);
         let (answer_in, answer) = oneshot::channel();
         let waiting = Waiting {
-            notifications: notifications_in,
+            frames: frames_in,
             answer: answer_in,
             started_on: None,
         };
@@ -124,7 +124,7 @@ impl Replies {
         Inbox {
             replies: Arc::clone(self),
             correlation_id,
-            notifications,
+            frames,
             answer,
         }
     }
@@ -206,7 +206,7 @@ impl Replies {
                 let _ = waiting.answer.send(Ok(message.body));
             }
         } else if let Some(waiting) = waiting.get(correlation_id)
-            && waiting.notifications.try_send(message.body).is_err()
+            && waiting.frames.try_send(frame(&message)).is_err()
         {
             debug!(
                 correlation_id,
@@ -217,6 +217,15 @@ impl Replies {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a message before the final one tells the caller.
+fn frame(message: &Message) -> Frame {
+    if message.kind.as_deref() == Some(headers::kind::DETACH) {
+        Frame::Detach
+    } else {
+        Frame::Notification(message.body.clone())
     }
 }
 

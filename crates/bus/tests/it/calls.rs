@@ -37,6 +37,7 @@ pub(crate) fn request(body: &str, timeout: Duration) -> CallRequest {
         message_id: uuid::Uuid::new_v4().to_string(),
         at_most_once: false,
         waits_for_worker: false,
+        params: Vec::new(),
         trace: vec![(headers::TRACEPARENT, "00-0-0-01".to_owned())],
     }
 }

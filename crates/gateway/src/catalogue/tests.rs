@@ -47,8 +47,11 @@ impl Bench {
             version: version.to_owned(),
             site: "default".to_owned(),
             capacity: 8,
-            digest: protocol::control::digest_of(version, &tools),
+            digest: protocol::control::digest_of(version, [&tools, &[], &[], &[]]),
             tools,
+            resources: Vec::new(),
+            resource_templates: Vec::new(),
+            prompts: Vec::new(),
         };
         self.registry.announce(announcement, self.now);
         self.refresh();
@@ -145,7 +148,12 @@ fn digests_keep_an_instance_and_silence_removes_it() {
     };
     let known = protocol::control::digest_of(
         "1.0.0",
-        &[RawValue::from_string(descriptor("ping", "")).unwrap()],
+        [
+            &[RawValue::from_string(descriptor("ping", "")).unwrap()],
+            &[],
+            &[],
+            &[],
+        ],
     );
     assert!(bench.wait(ALMOST).is_empty());
     assert!(bench.registry.digest(&digest(&known), bench.now));

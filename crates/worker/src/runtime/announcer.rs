@@ -72,11 +72,14 @@ impl<'a> Announcer<'a> {
                 instance: runtime.instance.clone(),
                 category: worker.category().clone(),
             },
-            digest: digest_of(&version, &tools),
+            digest: digest_of(&version, [&tools, &[], &[], &[]]),
             version,
             site: worker.host_identity().site.clone(),
             capacity: runtime.capacity,
             tools,
+            resources: Vec::new(),
+            resource_templates: Vec::new(),
+            prompts: Vec::new(),
         };
         Self {
             runtime,

@@ -1,4 +1,3 @@
-use protocol::control::digest_of;
 use protocol::{Announcement, Digest};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,7 +33,7 @@ async fn a_worker_announces_its_tools_once_it_consumes() {
     assert_eq!(news.site, "dc-1");
     assert_eq!(news.capacity, 12);
     assert_eq!(news.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(news.digest, digest_of(&news.version, &news.tools));
+    assert_eq!(news.digest, news.digest());
     let names: Vec<String> = news
         .tools
         .iter()

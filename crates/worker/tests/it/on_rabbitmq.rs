@@ -107,6 +107,7 @@ impl Site {
             message_id: message_id.to_owned(),
             at_most_once: false,
             waits_for_worker: false,
+            params: Vec::new(),
             trace: Vec::new(),
         };
         self.caller.call(request).unwrap()

@@ -97,8 +97,11 @@ impl Worker {
             version: "1.0.0".to_owned(),
             site: "default".to_owned(),
             capacity: 1000,
-            digest: control::digest_of("1.0.0", &tools),
+            digest: control::digest_of("1.0.0", [&tools, &[], &[], &[]]),
             tools,
+            resources: Vec::new(),
+            resource_templates: Vec::new(),
+            prompts: Vec::new(),
         };
         Self {
             bus: bus.clone(),
