@@ -155,7 +155,8 @@ impl InputRequired {
     /// Asks one thing more; `method` is [`crate::mcp::method::ELICITATION`],
     /// [`crate::mcp::method::SAMPLING`] or [`crate::mcp::method::ROOTS_LIST`].
     #[must_use]
-    pub fn ask(mut self, key: impl Into<String>, method: &str, params: Value) -> Self {
+    pub fn ask(mut self, key: impl Into<String>, method: &str, params: impl Into<Value>) -> Self {
+        let params: Value = params.into();
         let request = json!({ "method": method, "params": params });
         self.input_requests.insert(key.into(), request);
         self
