@@ -8,6 +8,7 @@ use bytes::Bytes;
 use protocol::mcp::{code, method};
 use protocol::response::RpcError;
 use protocol::{Category, Error, ToolDescriptor, canonical_tool_name};
+use seal::Keyring;
 use service::telemetry::trace;
 use service::{Metrics, Outcome, TraceContext};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,10 @@ use uuid::Uuid;
 
 use crate::call::RunningCall;
 use crate::catalogue::{Catalogue, Tool};
+use crate::input::Inputs;
 use crate::message::{self, Reply};
+use crate::news::{Hub, Subscription};
+use crate::peers::Peers;
 use crate::queues::Queues;
 use crate::request::{Request, Speaker};
 use crate::{refusal, splice};
@@ -32,6 +36,14 @@ pub(crate) struct Gateway {
     /// Categories whose calls wait for a worker until their deadline.
     pub(crate) patient: HashSet<Category>,
     pub(crate) metrics: Metrics,
+    /// Seals what clients keep for the gateway.
+    pub(crate) keys: Arc<Keyring>,
+    /// Requests to clients that wait for an answer.
+    pub(crate) inputs: Inputs,
+    /// What changes.
+    pub(crate) hub: Hub,
+    /// The other replicas.
+    pub(crate) peers: Peers,
     /// Where cancels are sent from when a client goes, and calls are seen through.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the time to shut down is over: running calls end with an error.
@@ -45,6 +57,8 @@ pub(crate) enum Answer {
     Done(Reply),
     /// A worker will answer it.
     Call(Box<RunningCall>),
+    /// News follow until the client or the gateway ends it.
+    Subscription(Box<Subscription>),
 }
 
 impl Gateway {
@@ -230,6 +244,10 @@ impl Gateway {
             caller,
             patient: HashSet::new(),
             metrics: Metrics::default(),
+            keys: Arc::new(Keyring::random()),
+            inputs: Inputs::default(),
+            hub: Hub::new(),
+            peers: Peers::new("test".to_owned()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })

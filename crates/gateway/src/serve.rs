@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Backoff, Bus, Caller};
+use seal::Keyring;
 use service::Process;
 use service::health::Component;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +20,9 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::gateway::Gateway;
 use crate::http::Listening;
+use crate::input::Inputs;
+use crate::news::Hub;
+use crate::peers::Peers;
 use crate::queues::Queues;
 use crate::stdio;
 
@@ -81,7 +85,7 @@ impl Server {
         let (listener, catalogue) = Listener::new(
             Arc::clone(&bus),
             names.clone(),
-            instance,
+            instance.clone(),
             caller.clone(),
             config.patient.clone(),
         );
@@ -91,6 +95,10 @@ impl Server {
             caller,
             patient: config.patient,
             metrics: process.metrics.clone(),
+            keys: Arc::new(Keyring::random()),
+            inputs: Inputs::default(),
+            hub: Hub::new(),
+            peers: Peers::new(instance.clone()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });

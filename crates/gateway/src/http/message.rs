@@ -9,6 +9,7 @@ use bytes::Bytes;
 use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code, method};
 use protocol::response::RpcError;
 use protocol::{Envelope, Kind};
+use serde_json::value::RawValue;
 use service::TraceContext;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -44,11 +45,14 @@ impl Front {
                 self.request(&mcp, &request, &trace, place).await
             }
             (Kind::Request { .. }, Err(error)) => bad_request(&envelope, &(&error).into()),
+            (Kind::Request { .. }, Ok(None)) => refuse(StatusCode::BAD_REQUEST, "no request"),
             (Kind::Notification { .. }, _) => self.notification(&mcp, &envelope),
-            _ => refuse(
-                StatusCode::BAD_REQUEST,
-                "a response answers a request, and this server has sent none",
-            ),
+            (Kind::Response { id, .. }, _) | (Kind::Error { id: Some(id), .. }, _) => {
+                self.response(&mcp, id, body).await
+            }
+            (Kind::Error { id: None, .. }, _) => {
+                refuse(StatusCode::BAD_REQUEST, "the error answers no request")
+            }
         }
     }
 
@@ -98,6 +102,9 @@ impl Front {
         match self.gateway.answer(request, Speaker::Modern, trace).await {
             Answer::Done(reply) => respond::json(reply, true),
             Answer::Call(call) => respond::call(Source::Call(call), true, place).await,
+            Answer::Subscription(news) => {
+                respond::call(Source::Subscription(news), true, place).await
+            }
         }
     }
 
@@ -136,6 +143,9 @@ impl Front {
                 let steps = see_through(&self.gateway, *call, begun);
                 respond::call(Source::Task(steps), false, place).await
             }
+            Answer::Subscription(news) => {
+                respond::call(Source::Subscription(news), false, place).await
+            }
         }
     }
 
@@ -162,6 +172,22 @@ impl Front {
             session.running().cancel(&params);
         }
         respond::empty(StatusCode::ACCEPTED)
+    }
+
+    /// Takes the answer to a request of this server.
+    async fn response(&self, mcp: &McpHeaders<'_>, id: &RawValue, body: &Bytes) -> Response<Body> {
+        let session = match self.session(mcp) {
+            Ok(session) => session,
+            Err((status, error)) => return respond::refused(status, &error),
+        };
+        if self.gateway.inputs.answered(&session, id, body).await {
+            respond::empty(StatusCode::ACCEPTED)
+        } else {
+            refuse(
+                StatusCode::BAD_REQUEST,
+                "the message answers no request of this server, or one that is answered already",
+            )
+        }
     }
 
     fn session(&self, mcp: &McpHeaders<'_>) -> Result<Arc<Session>, (StatusCode, RpcError)> {

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::call::{RunningCall, Step};
 use crate::message::Reply;
+use crate::news::Subscription;
 
 /// A stream that is quiet for longer gets a comment, so that no proxy takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -27,15 +28,23 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 pub(super) enum Source {
     /// The call itself: when the response is dropped, the call is cancelled.
     Call(Box<RunningCall>),
+    /// News: when the response is dropped, they end.
+    Subscription(Box<Subscription>),
     /// A task that sees the call through whatever becomes of the response.
     Task(mpsc::Receiver<Step>),
 }
 
 impl Source {
     async fn next(&mut self) -> Option<Step> {
-        match self {
-            Self::Call(call) => call.next().await,
-            Self::Task(steps) => steps.recv().await,
+        loop {
+            let step = match self {
+                Self::Call(call) => call.next().await,
+                Self::Subscription(news) => news.next().await,
+                Self::Task(steps) => steps.recv().await,
+            };
+            if !matches!(step, Some(Step::Detach)) {
+                return step;
+            }
         }
     }
 }
@@ -50,7 +59,7 @@ pub(super) async fn call(
         Ok(Some(Step::Final(reply))) => return json(reply, is_modern),
         Ok(Some(Step::Notification(body))) => Some(event(&body)),
         // Cancelled: there is no answer, which only an event stream can say.
-        Ok(None) => None,
+        Ok(Some(Step::Detach) | None) => None,
         Err(_) => Some(Bytes::from_static(COMMENT)),
     };
     let is_open = first.is_some();
@@ -96,7 +105,7 @@ impl Stream {
                 self.is_open = false;
                 Some(event(&reply.body))
             }
-            Ok(None) => None,
+            Ok(Some(Step::Detach) | None) => None,
             Err(_) => Some(Bytes::from_static(COMMENT)),
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn see_through(
                 () = begun.cancelled() => None,
             };
             match step {
-                Some(step @ Step::Notification(_)) => {
+                Some(step @ (Step::Notification(_) | Step::Detach)) => {
                     if messages.try_send(step).is_err() {
                         debug!("a notification for a slow or absent client was dropped");
                     }

@@ -2,14 +2,18 @@
 //! sessions are kept.
 
 mod running;
+mod state;
 mod store;
 
-use protocol::RequestParams;
 use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code, meta};
 use protocol::response::RpcError;
+use protocol::{LogLevel, RequestParams};
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub(crate) use running::{Begun, Running};
+use state::State;
 pub(crate) use store::Sessions;
 
 /// What a client and this server agreed on, and what the client runs.
@@ -20,7 +24,10 @@ pub(crate) struct Session {
     modern_version: String,
     capabilities: Box<RawValue>,
     client_info: Box<RawValue>,
+    id: Uuid,
     running: Running,
+    state: State,
+    ended: CancellationToken,
 }
 
 impl Session {
@@ -48,7 +55,10 @@ impl Session {
             modern_version: format!("\"{MODERN_VERSION}\""),
             capabilities: object("capabilities")?,
             client_info: object("clientInfo")?,
+            id: Uuid::new_v4(),
             running: Running::default(),
+            state: State::default(),
+            ended: CancellationToken::new(),
         })
     }
 
@@ -60,6 +70,54 @@ impl Session {
             (meta::CLIENT_CAPABILITIES, self.capabilities.get()),
             (meta::CLIENT_INFO, self.client_info.get()),
         ]
+    }
+
+    /// What tells sessions apart, the same at every replica.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// What the client said it can do, as the JSON text of an object.
+    pub(crate) fn capabilities(&self) -> &RawValue {
+        &self.capabilities
+    }
+
+    /// The least severe log message that the client wants.
+    pub(crate) fn level(&self) -> LogLevel {
+        self.state.level()
+    }
+
+    /// Sets the least severe log message that the client wants.
+    pub(crate) fn set_level(&self, level: LogLevel) {
+        self.state.set_level(level);
+    }
+
+    /// Wants news of a resource.
+    ///
+    /// # Errors
+    /// Invalid params when there are too many, or the URI is too long.
+    pub(crate) fn subscribe(&self, uri: &str) -> Result<(), RpcError> {
+        self.state.subscribe(uri)
+    }
+
+    /// Wants no more news of a resource.
+    pub(crate) fn unsubscribe(&self, uri: &str) {
+        self.state.unsubscribe(uri);
+    }
+
+    /// Whether the client wants news of a resource.
+    pub(crate) fn is_subscribed(&self, uri: &str) -> bool {
+        self.state.is_subscribed(uri)
+    }
+
+    /// The resources that the client wants news of.
+    pub(crate) fn subscriptions(&self) -> Vec<String> {
+        self.state.subscriptions()
+    }
+
+    /// Cancelled when the session is over: ended by its client, idle for too long, or too old.
+    pub(crate) fn ended(&self) -> &CancellationToken {
+        &self.ended
     }
 
     /// The session's requests that are under way.

@@ -70,6 +70,7 @@ impl Sessions {
     pub(crate) fn end(&self, id: &str) -> bool {
         let ended = self.held().remove(id);
         if let Some(held) = &ended {
+            held.session.ended().cancel();
             held.session.running().cancel_all();
         }
         ended.is_some_and(|held| !held.is_over())

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use protocol::mcp::{code, method};
 use protocol::response::RpcError;
 use protocol::{Envelope, Kind};
+use serde_json::value::RawValue;
 use service::TraceContext;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
@@ -105,7 +106,22 @@ impl Connection {
                     self.running.cancel(&params);
                 }
             }
-            _ => debug!("a response was ignored: nothing was asked"),
+            (Kind::Response { id, .. }, _) | (Kind::Error { id: Some(id), .. }, _) => {
+                self.response(id, &line).await;
+            }
+            (Kind::Request { .. }, Ok(None)) | (Kind::Error { id: None, .. }, _) => {
+                debug!("an error without an id was ignored")
+            }
+        }
+    }
+
+    async fn response(&self, id: &RawValue, line: &Bytes) {
+        let answered = match &self.session {
+            Some(session) => self.gateway.inputs.answered(session, id, line).await,
+            None => false,
+        };
+        if !answered {
+            debug!("a response was ignored: nothing of the kind was asked");
         }
     }
 
@@ -169,6 +185,16 @@ enum Era {
     Answered(String),
 }
 
+/// Passes a message on; false when nobody takes it.
+async fn pass_on(step: Step, messages: &mpsc::Sender<Bytes>) -> bool {
+    let body = match step {
+        Step::Notification(body) => body,
+        Step::Final(reply) => reply.body,
+        Step::Detach => return true,
+    };
+    messages.send(body).await.is_ok()
+}
+
 /// Answers one request; cancelled, it says nothing more.
 async fn answer(
     gateway: Arc<Gateway>,
@@ -193,11 +219,14 @@ async fn answer(
             Answer::Done(reply) => _ = messages.send(reply.body).await,
             Answer::Call(mut call) => {
                 while let Some(step) = call.next().await {
-                    let body = match step {
-                        Step::Notification(body) => body,
-                        Step::Final(reply) => reply.body,
-                    };
-                    if messages.send(body).await.is_err() {
+                    if !pass_on(step, &messages).await {
+                        return;
+                    }
+                }
+            }
+            Answer::Subscription(mut news) => {
+                while let Some(step) = news.next().await {
+                    if !pass_on(step, &messages).await {
                         return;
                     }
                 }
