@@ -19,6 +19,14 @@ pub enum Error {
     /// A queue prefix breaks the naming rule.
     #[error("queue prefix {0:?} is not 1 to 100 characters of dot-separated words")]
     Prefix(String),
+    /// A URI template is not one whose variables can be read back.
+    #[error("URI template {template:?} cannot be used: {why}")]
+    UriTemplate {
+        /// The template.
+        template: String,
+        /// The rule it breaks.
+        why: String,
+    },
 }
 
 impl Error {
@@ -28,9 +36,10 @@ impl Error {
         match self {
             Self::NotJson(_) => crate::mcp::code::PARSE_ERROR,
             Self::Params(_) => crate::mcp::code::INVALID_PARAMS,
-            Self::NotJsonRpc(_) | Self::Category(_) | Self::Prefix(_) => {
-                crate::mcp::code::INVALID_REQUEST
-            }
+            Self::NotJsonRpc(_)
+            | Self::Category(_)
+            | Self::Prefix(_)
+            | Self::UriTemplate { .. } => crate::mcp::code::INVALID_REQUEST,
         }
     }
 }

@@ -25,6 +25,7 @@ mod names;
 pub mod response;
 mod tool;
 mod tool_error;
+mod uri_template;
 
 pub use category::Category;
 pub use control::{Announcement, Digest, Instance};
@@ -36,3 +37,4 @@ pub use log_level::LogLevel;
 pub use names::{Names, Prefix};
 pub use tool::{Annotations, ToolDescriptor, ToolMeta, canonical_tool_name};
 pub use tool_error::ToolError;
+pub use uri_template::UriTemplate;
