@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AllowedHosts, AllowedOrigins, AmqpUrl, ExchangeName, Host, LoadBalance, LogFilter, LogFormat,
-    Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret, Site, Transports,
-    WhenNoWorker, WhoisServers, text,
+    Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret, SessionKeys, SessionTtl, Site,
+    Transports, WhenNoWorker, WhoisServers, text,
 };
 
 /// Every setting of the platform, validated.
@@ -34,6 +34,18 @@ pub struct Settings {
     /// Web pages that may use the gateway besides those of the allowed hosts, as they stand in
     /// the `Origin` header. Requests without that header do not come from a page.
     pub http_allowed_origins: AllowedOrigins,
+
+    /// Keys that seal the identifiers of sessions and the state of requests that wait for their
+    /// client's input. The first key seals, each of them opens, so a new key is put behind the
+    /// old one at every replica, then before it, and once the sessions of the old one are over
+    /// the old one is dropped. Replicas of the gateway need the same key to serve each other's
+    /// sessions. Without it a gateway makes a key of its own, and its sessions end with it. It is
+    /// never printed.
+    #[serde(deserialize_with = "text::optional")]
+    pub session_key: Option<SessionKeys>,
+    /// Time after which a session that nobody uses ends. No session lasts longer than 24 h,
+    /// however much it is used; clients of revision 2026-07-28 have none.
+    pub mcp_session_ttl_ms: SessionTtl,
 
     /// Where a process listens on `HEALTH_PORT`.
     pub health_host: Host,
@@ -163,6 +175,8 @@ impl Default for Settings {
             http_port: 3000,
             http_allowed_hosts: AllowedHosts::default(),
             http_allowed_origins: AllowedOrigins::default(),
+            session_key: None,
+            mcp_session_ttl_ms: SessionTtl::default(),
             health_host: Host::default(),
             health_port: 0,
             amqp_url: None,

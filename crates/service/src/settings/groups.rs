@@ -21,6 +21,13 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Sessions",
+        about: "Clients of revisions up to 2025-11-25 begin a session with `initialize`. \
+                Its identifier is sealed and says all there is to know, so every replica of the \
+                gateway with the same key serves it.",
+        keys: &["session_key", "mcp_session_ttl_ms"],
+    },
+    Group {
         title: "Health and metrics",
         about: "The gateway answers `/health`, `/ready` and `/metrics` on its HTTP port; \
                 other processes on a port of their own.",

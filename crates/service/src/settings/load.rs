@@ -13,7 +13,13 @@ use super::{Error, Origin, Problem, Settings, Warning};
 const FILE_VARIABLE: &str = "DISCOVERY_CONFIG";
 const DEFAULT_FILE: &str = "discovery.toml";
 /// A variable that begins so and is no setting is probably a mistake.
-const OWN_PREFIXES: [&str; 3] = ["AMQP_", "DISCOVERY_", "SCAN_SCOPE_"];
+const OWN_PREFIXES: [&str; 5] = [
+    "AMQP_",
+    "DISCOVERY_",
+    "MCP_SESSION_",
+    "SCAN_SCOPE_",
+    "SESSION_KEY",
+];
 /// Similarity from which a name is worth a suggestion: a slip or two in a usual name.
 const SIMILAR: f64 = 0.7;
 

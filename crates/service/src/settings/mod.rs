@@ -24,6 +24,7 @@ mod pairs;
 mod problem;
 mod process;
 mod reference;
+mod session;
 mod text;
 mod web;
 
@@ -39,4 +40,5 @@ pub use pairs::{NoWorker, WhenNoWorker, WhoisServers};
 pub use problem::{Origin, Problem, Warning};
 pub use process::{LogFilter, Site};
 pub use reference::reference_markdown;
+pub use session::{SessionKeys, SessionTtl};
 pub use web::{AllowedHosts, AllowedOrigins};

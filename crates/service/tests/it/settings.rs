@@ -6,7 +6,7 @@ use std::str::FromStr;
 use proptest::prelude::*;
 use service::settings::{
     AmqpUrl, ExchangeName, Host, LogFilter, Milliseconds, OtlpEndpoint, QueuePrefix, Scope,
-    Seconds, Site, Transports, WhenNoWorker, WhoisServers,
+    Seconds, SessionTtl, Site, Transports, WhenNoWorker, WhoisServers,
 };
 
 /// What a setting prints is what it reads.
@@ -39,6 +39,7 @@ proptest! {
         check::<QueuePrefix>(&text);
         check::<Scope>(&text);
         check::<Seconds>(&text);
+        check::<SessionTtl>(&text);
         check::<Site>(&text);
         check::<Transports>(&text);
         check::<WhenNoWorker>(&text);

@@ -147,6 +147,9 @@ fn no_error_shows_a_secret() {
         ("amqp_password = \"hunter2", vec![]),
         ("amqp_password = hunter2", vec![]),
         ("amqp_password = { key = \"hunter2,\" }", vec![]),
+        ("session_key = [\"hunter2,\"]", vec![]),
+        ("session_key = \"hunter2\"", vec![]),
+        ("session_key = { hunter2 = \"=hunter2,\" }", vec![]),
         (
             "",
             vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@collector")],
@@ -184,6 +187,7 @@ fn a_variable_that_looks_like_a_setting_is_a_warning_with_a_suggestion() {
         &[
             ("AMQP_PREFECH_COUNT", "3"),
             ("AMQP_SERVICE_HOST", "10.0.0.1"),
+            ("SESSION_KEYS", "hunter2"),
             ("DISCOVERY_CONFIG", "x"),
             ("amqp_workers", "0"),
             ("OTHER", ""),
@@ -200,8 +204,40 @@ fn a_variable_that_looks_like_a_setting_is_a_warning_with_a_suggestion() {
         [
             "environment variable AMQP_PREFECH_COUNT is not a setting; AMQP_PREFETCH_COUNT has a similar name",
             "environment variable AMQP_SERVICE_HOST is not a setting",
+            "environment variable SESSION_KEYS is not a setting; SESSION_KEY has a similar name",
         ]
     );
+}
+
+#[test]
+fn a_session_without_settings_has_no_key_and_half_an_hour() {
+    let settings = load("", &[("SESSION_KEY", "")]).unwrap().settings;
+    assert_eq!(settings.session_key, None);
+    assert_eq!(settings.mcp_session_ttl_ms.get().as_secs(), 1800);
+}
+
+#[test]
+fn session_keys_are_a_list_and_are_never_shown() {
+    let key = "5e".repeat(32);
+    let loaded = load(&format!("session_key = ['{key}', '{key}']"), &[]).unwrap();
+    let keys = loaded.settings.session_key.as_ref().unwrap();
+    assert_eq!(keys.expose(), format!("{key},{key}"));
+    let entries = loaded.entries();
+    let shown = format!("{loaded:?} {entries:?}");
+    assert!(!shown.contains("5e5e"), "{shown}");
+    let entry = entries.iter().find(|it| it.variable == "SESSION_KEY");
+    assert_eq!(entry.unwrap().value.as_deref(), Some("***"));
+}
+
+#[test]
+fn a_session_that_would_live_too_long_is_refused() {
+    let error = error("", &[("MCP_SESSION_TTL_MS", "86400001")]);
+    assert!(
+        error.contains("24 h at most") && error.contains("1000 to 86400000 milliseconds"),
+        "{error}"
+    );
+    let loaded = load("mcp_session_ttl_ms = 1000", &[]).unwrap();
+    assert_eq!(loaded.settings.mcp_session_ttl_ms.get().as_secs(), 1);
 }
 
 #[test]

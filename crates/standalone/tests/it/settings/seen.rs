@@ -10,6 +10,7 @@ const CONNECTION: &str = "standalone/tests/it/settings/connection.rs";
 const NAMES: &str = "standalone/tests/it/settings/names.rs";
 const NO_WORKER: &str = "standalone/tests/it/no_worker.rs";
 const OWN_BROKER: &str = "standalone/tests/it/settings/own_broker.rs";
+const LOADING: &str = "service/src/settings/load/tests.rs";
 const SERVICE: &str = "service/tests/it/process.rs";
 const TELEMETRY: &str = "standalone/tests/it/telemetry.rs";
 const TIME_TO_LIVE: &str = "standalone/tests/it/settings/time_to_live.rs";
@@ -28,6 +29,8 @@ const SEEN: &[Seen] = &[
     ("HTTP_PORT", &[(WEB, "http_is_served_on_the_port_that_is_set"), (WEB, "a_port_that_is_taken_gives_69_and_the_setting_to_change")]),
     ("HTTP_ALLOWED_HOSTS", &[(WEB, "further_hosts_and_origins_are_accepted_once_they_are_listed")]),
     ("HTTP_ALLOWED_ORIGINS", &[(WEB, "further_hosts_and_origins_are_accepted_once_they_are_listed")]),
+    ("SESSION_KEY", &[(LOADING, "session_keys_are_a_list_and_are_never_shown")]),
+    ("MCP_SESSION_TTL_MS", &[(LOADING, "a_session_that_would_live_too_long_is_refused")]),
     ("HEALTH_PORT", &[(WEB, "a_worker_tells_its_health_where_it_is_set_and_nowhere_else")]),
     ("HEALTH_HOST", &[(WEB, "a_worker_tells_its_health_where_it_is_set_and_nowhere_else")]),
     ("AMQP_URL", &[

@@ -15,6 +15,8 @@ const WRONG: &[(&str, &str)] = &[
     ("HTTP_PORT", "65536"),
     ("HTTP_ALLOWED_HOSTS", "gateway.example:3000"),
     ("HTTP_ALLOWED_ORIGINS", "console.example"),
+    ("SESSION_KEY", "hunter2"),
+    ("MCP_SESSION_TTL_MS", "999"),
     ("HEALTH_PORT", "tcp://10.0.0.1:80"),
     ("HEALTH_HOST", "a b"),
     ("AMQP_URL", "http://guest:hunter2@broker"),
