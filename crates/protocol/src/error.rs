@@ -27,6 +27,9 @@ pub enum Error {
         /// The rule it breaks.
         why: String,
     },
+    /// The value of a header that mirrors a request is malformed.
+    #[error("the value {0}")]
+    HeaderValue(String),
 }
 
 impl Error {
@@ -36,6 +39,7 @@ impl Error {
         match self {
             Self::NotJson(_) => crate::mcp::code::PARSE_ERROR,
             Self::Params(_) => crate::mcp::code::INVALID_PARAMS,
+            Self::HeaderValue(_) => crate::mcp::code::HEADER_MISMATCH,
             Self::NotJsonRpc(_)
             | Self::Category(_)
             | Self::Prefix(_)
