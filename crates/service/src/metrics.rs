@@ -96,6 +96,15 @@ impl Metrics {
         self.families().expired_calls.get_or_create(&labels).inc();
     }
 
+    /// Sets what a gateway keeps for its clients: sessions, event streams that are open or can be
+    /// resumed, and requests to clients that have no answer yet.
+    pub fn set_kept(&self, sessions: usize, streams: usize, pending_inputs: usize) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.families().sessions.set(count(sessions));
+        self.families().streams.set(count(streams));
+        self.families().pending_inputs.set(count(pending_inputs));
+    }
+
     /// All metrics of the registry in the `OpenMetrics` text format.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -130,6 +139,7 @@ mod tests {
         metrics.redelivered("network");
         metrics.dead_lettered("network");
         metrics.expired("network");
+        metrics.set_kept(4, 5, 6);
         metrics
     }
 

@@ -38,6 +38,9 @@ pub(super) struct Families {
     pub(super) redeliveries: Family<CategoryLabels, Counter>,
     pub(super) dead_letters: Family<CategoryLabels, Counter>,
     pub(super) expired_calls: Family<CategoryLabels, Counter>,
+    pub(super) sessions: Gauge,
+    pub(super) streams: Gauge,
+    pub(super) pending_inputs: Gauge,
 }
 
 impl CategoryLabels {
@@ -88,6 +91,18 @@ impl Families {
             expired_calls: r.add(
                 "discovery_expired_calls",
                 "Calls that came too late to be run",
+            ),
+            sessions: r.add(
+                "discovery_sessions",
+                "Sessions of which this gateway keeps something",
+            ),
+            streams: r.add(
+                "discovery_streams",
+                "Event streams that are open or can be resumed",
+            ),
+            pending_inputs: r.add(
+                "discovery_pending_inputs",
+                "Requests to clients that have no answer yet",
             ),
         }
     }
