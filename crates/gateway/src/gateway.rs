@@ -25,6 +25,7 @@ use crate::news::{Hub, Subscription};
 use crate::peers::Peers;
 use crate::queues::Queues;
 use crate::request::{Request, Speaker};
+use crate::session::Sessions;
 use crate::{refusal, splice};
 
 /// Answers requests; shared by all fronts.
@@ -38,6 +39,8 @@ pub(crate) struct Gateway {
     pub(crate) metrics: Metrics,
     /// Seals what clients keep for the gateway.
     pub(crate) keys: Arc<Keyring>,
+    /// The sessions of HTTP clients of the `initialize` era.
+    pub(crate) sessions: Sessions,
     /// Requests to clients that wait for an answer.
     pub(crate) inputs: Inputs,
     /// What changes.
@@ -234,20 +237,21 @@ impl Gateway {
         let (_, catalogue) = crate::catalogue::Listener::new(
             Arc::clone(&bus),
             names.clone(),
-            instance,
+            instance.clone(),
             caller.clone(),
             HashSet::new(),
         );
         Arc::new(Self {
             catalogue,
+            peers: Peers::new(Arc::clone(&bus), names.clone(), instance),
             queues: Queues::new(bus, names, Metrics::default()),
             caller,
             patient: HashSet::new(),
             metrics: Metrics::default(),
             keys: Arc::new(Keyring::random()),
+            sessions: Sessions::default(),
             inputs: Inputs::default(),
             hub: Hub::new(),
-            peers: Peers::new("test".to_owned()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })

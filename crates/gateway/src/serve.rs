@@ -24,6 +24,7 @@ use crate::input::Inputs;
 use crate::news::Hub;
 use crate::peers::Peers;
 use crate::queues::Queues;
+use crate::session::Sessions;
 use crate::stdio;
 
 /// How often the health of the bus is looked at.
@@ -91,14 +92,15 @@ impl Server {
         );
         let gateway = Arc::new(Gateway {
             catalogue,
+            peers: Peers::new(Arc::clone(&bus), names.clone(), instance),
             queues: Queues::new(bus, names, process.metrics.clone()),
             caller,
             patient: config.patient,
             metrics: process.metrics.clone(),
             keys: Arc::new(Keyring::random()),
+            sessions: Sessions::default(),
             inputs: Inputs::default(),
             hub: Hub::new(),
-            peers: Peers::new(instance.clone()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
@@ -186,6 +188,8 @@ impl Server {
         supports.spawn(async move { Ok(caller.run(&backoff, &token).await?) });
         let (listener, token) = (Arc::clone(&self.listener), stop.clone());
         supports.spawn(async move { Ok(listener.run(&backoff, &token).await?) });
+        let (gateway, token) = (Arc::clone(&self.gateway), stop.clone());
+        supports.spawn(async move { Ok(gateway.peers.run(&gateway, &backoff, &token).await?) });
         let gateway = Arc::clone(&self.gateway);
         supports.spawn(until(stop.clone(), async move {
             gateway.queues.watch(&gateway.catalogue).await;

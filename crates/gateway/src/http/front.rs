@@ -18,7 +18,6 @@ use super::guard::Guard;
 use super::headers::{self, McpHeaders};
 use super::respond;
 use crate::gateway::Gateway;
-use crate::session::Sessions;
 
 /// Largest body, in bytes.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -35,7 +34,6 @@ pub(super) struct LocalAddress(pub(super) SocketAddr);
 #[derive(Debug)]
 pub(super) struct Front {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) sessions: Sessions,
     pub(super) guard: Guard,
     pub(super) places: Arc<Semaphore>,
 }
@@ -90,7 +88,7 @@ impl Front {
             Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
         };
         match session {
-            Some(id) if self.sessions.end(id) => respond::empty(StatusCode::NO_CONTENT),
+            Some(id) if self.gateway.sessions.end(id) => respond::empty(StatusCode::NO_CONTENT),
             Some(_) => refuse(StatusCode::NOT_FOUND, "there is no such session"),
             None => refuse(
                 StatusCode::BAD_REQUEST,
@@ -154,7 +152,6 @@ mod tests {
     async fn beyond_the_bound_clients_are_told_to_come_back() {
         let front = Arc::new(Front {
             gateway: Gateway::for_test(),
-            sessions: Sessions::default(),
             guard: Guard::new("127.0.0.1", &[], &[]),
             places: Arc::new(Semaphore::new(1)),
         });

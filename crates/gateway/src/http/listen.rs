@@ -25,7 +25,6 @@ use super::patient::WriteDeadline;
 use crate::config::Http;
 use crate::error::Error;
 use crate::gateway::Gateway;
-use crate::session::Sessions;
 
 /// How long a client may take to send the head of a request, or to begin one.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -42,7 +41,7 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 pub(crate) struct Listening {
     listener: TcpListener,
     router: Router,
-    front: Arc<Front>,
+    gateway: Arc<Gateway>,
 }
 
 impl Listening {
@@ -64,14 +63,13 @@ impl Listening {
             .await
             .map_err(failed)?;
         let front = Arc::new(Front {
-            gateway,
-            sessions: Sessions::default(),
+            gateway: Arc::clone(&gateway),
             guard: Guard::new(&http.host, &http.allowed_hosts, &http.allowed_origins),
             places: Arc::new(Semaphore::new(MAX_REQUESTS)),
         });
         let router = Router::new()
             .route("/mcp", any(mcp))
-            .with_state(Arc::clone(&front))
+            .with_state(front)
             .merge(health::router(
                 process.health.clone(),
                 process.metrics.clone(),
@@ -79,7 +77,7 @@ impl Listening {
         Ok(Self {
             listener,
             router,
-            front,
+            gateway,
         })
     }
 
@@ -101,7 +99,7 @@ impl Listening {
                 () = shutdown.cancelled() => break,
                 Some(_) = connections.join_next() => continue,
                 _ = sweep.tick() => {
-                    self.front.sessions.sweep();
+                    self.gateway.sessions.sweep();
                     continue;
                 }
                 accepted = self.listener.accept() => accepted,

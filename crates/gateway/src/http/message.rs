@@ -114,7 +114,7 @@ impl Front {
             Err(error) => return respond::json(reply(request, &error), false),
         };
         let result = message::initialized(session.version);
-        let id = self.sessions.open(session);
+        let id = self.gateway.sessions.open(session);
         let mut response = respond::json(Reply::result(request.id, &result), false);
         if let Ok(id) = HeaderValue::try_from(id) {
             response.headers_mut().insert(SESSION, id);
@@ -200,7 +200,7 @@ impl Front {
             };
             return Err((StatusCode::BAD_REQUEST, error));
         };
-        self.sessions.find(id).ok_or_else(|| {
+        self.gateway.sessions.find(id).ok_or_else(|| {
             let why = "the session is not known or has ended; begin again with initialize";
             (
                 StatusCode::NOT_FOUND,

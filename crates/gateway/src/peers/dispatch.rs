@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use tracing::debug;
 
 use crate::gateway::Gateway;
 
 impl Gateway {
     /// Takes a message of another gateway.
+    ///
+    /// Messages are taken one after the other, in the order in which each gateway sent them. So
+    /// whatever takes time, above all an answer to the sender, goes to [`Gateway::tasks`].
     pub(crate) async fn heard(self: &Arc<Self>, sender: &str, method: &str, params: &RawValue) {
-        let _ = params;
-        tracing::debug!(
-            sender,
-            method,
-            "a message of another gateway is not known here"
-        );
+        let room = method.strip_prefix("opendiscovery/").unwrap_or_default();
+        match room.split('/').next() {
+            Some("input") => self.inputs.heard(self, sender, method, params).await,
+            _ => debug!(
+                sender,
+                method, "a message of another gateway is not known here"
+            ),
+        }
     }
 }
