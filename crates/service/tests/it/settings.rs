@@ -6,7 +6,7 @@ use std::str::FromStr;
 use proptest::prelude::*;
 use service::settings::{
     AmqpUrl, ExchangeName, Host, LogFilter, Milliseconds, OtlpEndpoint, QueuePrefix, Scope,
-    Seconds, SessionTtl, Site, Transports, WhenNoWorker, WhoisServers,
+    Seconds, SessionKeys, SessionTtl, Site, Transports, WhenNoWorker, WhoisServers,
 };
 
 /// What a setting prints is what it reads.
@@ -28,6 +28,19 @@ fn nearly() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Texts that are often session keys.
+fn nearly_keys() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        "[0-9a-fA-F]{64}",
+        "[A-Za-z0-9+/]{42}[048AEIMQUYcgkosw]=?",
+        "[A-Za-z0-9_-]{42}[048AEIMQUYcgkosw]=?",
+        "[A-Za-z0-9_+-]{42}[0-9A-Za-z]=?",
+        "[0-9a-g]{62,66}",
+        " ?",
+    ];
+    proptest::collection::vec(key, 1..4).prop_map(|keys| keys.join(", "))
+}
+
 proptest! {
     #[test]
     fn no_text_makes_a_setting_panic_and_what_it_prints_it_reads(text in nearly()) {
@@ -44,6 +57,18 @@ proptest! {
         check::<Transports>(&text);
         check::<WhenNoWorker>(&text);
         check::<WhoisServers>(&text);
+    }
+
+    /// What starts here never fails there.
+    #[test]
+    fn session_keys_are_exactly_those_that_seal(text in nearly_keys()) {
+        let checked = text.parse::<SessionKeys>();
+        let sealing = seal::Keyring::parse(&text);
+        prop_assert_eq!(checked.is_ok(), sealing.is_ok(), "{:?} {:?}", checked, sealing);
+        if let Ok(keys) = checked {
+            let read = seal::Keyring::parse(keys.expose()).unwrap();
+            prop_assert_eq!(read.ids(), sealing.unwrap().ids());
+        }
     }
 
     #[test]
