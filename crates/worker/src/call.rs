@@ -1,71 +1,80 @@
-use std::sync::Arc;
-
-use protocol::response::CallToolResult;
+use futures::future::BoxFuture;
+use protocol::mcp::{code, method};
+use protocol::response::{CallToolResult, InputRequired, RpcError};
 use protocol::{ErrorCode, ToolError};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use service::Outcome;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
-use crate::progress::Progress;
-use crate::tool::{Arguments, Format, Output};
-use crate::{Context, Tool};
+use crate::notifications::Notifications;
+use crate::target::About;
+use crate::{ClientCapabilities, Context, Stop};
 
-/// One call of a tool, ready to run.
-pub(crate) struct Call {
-    pub(crate) tool: Arc<Tool>,
+/// A handler with everything it needs but the context; it gives the request's result.
+pub(crate) type Prepared =
+    Box<dyn FnOnce(Context) -> BoxFuture<'static, Result<Box<RawValue>, Stop>> + Send>;
+
+/// One request, ready to run.
+pub(crate) struct Call<'a> {
+    pub(crate) about: &'a About,
     pub(crate) context: Context,
-    pub(crate) progress: Progress,
+    pub(crate) notifications: Notifications,
 }
 
 /// How a call ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// With a result.
-    Done(Output, Format),
-    /// With a failure that the caller is told.
-    Failed(ToolError),
+    Done(Box<RawValue>),
+    /// Without one, and the caller is told why.
+    Stopped(Stop),
     /// By its caller, who wants no answer.
     Cancelled,
 }
 
-impl Call {
-    /// Runs the tool until it is done, its deadline passes or it is cancelled; then it
-    /// runs no more. The tool has a task of its own, so that a panic or a tool that
-    /// blocks does not reach the caller of this.
-    pub(crate) async fn run(self, arguments: Arguments) -> Ended {
+impl Call<'_> {
+    /// Runs the handler until it is done, its deadline passes or it is cancelled; then it
+    /// runs no more. The handler has a task of its own, so that a panic or one that blocks
+    /// does not reach the caller of this.
+    pub(crate) async fn run(self, prepared: Prepared) -> Ended {
         let started = Instant::now();
-        let cancellation = self.context.cancellation().clone();
-        // Whatever the tool started beside itself ends with the call.
+        let (context, deadline) = (self.context.clone(), self.context.deadline());
+        let cancellation = context.cancellation().clone();
+        // Whatever the handler started beside itself ends with the call.
         let _over = cancellation.clone().drop_guard();
-        let (tool, context) = (Arc::clone(&self.tool), self.context.clone());
         let mut task = JoinSet::new();
-        let run = async move { tool.run(context, arguments.value).await };
+        let run = async move { prepared(context).await };
         task.spawn(run.in_current_span());
         let joined = tokio::select! {
             biased;
             () = cancellation.cancelled() => return Ended::Cancelled,
-            joined = timeout_at(self.context.deadline(), task.join_next()) => joined,
+            joined = timeout_at(deadline, task.join_next()) => joined,
         };
-        match joined {
-            Ok(Some(Ok(Ok(output)))) => Ended::Done(output, arguments.format),
-            Ok(Some(Ok(Err(error)))) => Ended::Failed(error),
-            Ok(Some(Err(error))) => Ended::Failed(self.panicked(&error)),
-            Ok(None) => Ended::Failed(ToolError::new(ErrorCode::Internal, "the tool did not run")),
-            Err(_) => Ended::Failed(self.late(started)),
-        }
+        let error = match joined {
+            Ok(Some(Ok(Ok(result)))) => return Ended::Done(result),
+            Ok(Some(Ok(Err(stop)))) => return Ended::Stopped(stop),
+            Ok(Some(Err(error))) => self.panicked(&error),
+            Ok(None) => ToolError::new(ErrorCode::Internal, format!("{} did not run", self.about)),
+            Err(_) => self.late(started),
+        };
+        Ended::Stopped(Stop::Failed(error))
     }
 
     fn panicked(&self, error: &JoinError) -> ToolError {
-        let tool = self.tool.name();
-        tracing::error!(tool, %error, "a tool panicked");
-        let message = format!("tool {tool} failed by a fault of its own");
+        let about = self.about;
+        tracing::error!(%about, %error, "a handler panicked");
+        let message = format!("{about} failed by a fault of its own");
         ToolError::new(ErrorCode::Internal, message)
             .hint("report this; the worker's log has the details")
     }
 
     fn late(&self, started: Instant) -> ToolError {
         let ran = started.elapsed();
-        let done = self.progress.last().map_or_else(
+        let done = self.notifications.last().map_or_else(
             || "it had told no progress".to_owned(),
             |step| {
                 let total = step
@@ -79,23 +88,94 @@ impl Call {
             "the deadline passed when it had run {} ms; {done}",
             ran.as_millis()
         );
-        let max = self.tool.max_deadline().as_millis();
+        let max = self.about.max_deadline.as_millis();
         ToolError::new(ErrorCode::DeadlineExceeded, message).hint(format!(
             "ask for less, or for more time: _meta opendiscovery/timeoutMs up to {max}"
         ))
     }
 }
 
+/// What the caller gets, and how the request counts.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    /// The result, or a JSON-RPC error.
+    pub(crate) body: Result<Box<RawValue>, RpcError>,
+}
+
 impl Ended {
-    /// What the caller gets.
-    pub(crate) fn into_result(self) -> CallToolResult {
-        match self {
-            Self::Done(output, format) => output.into_result(format),
-            Self::Failed(error) => CallToolResult::error(&error),
-            Self::Cancelled => CallToolResult::error(&ToolError::new(
-                ErrorCode::Cancelled,
-                "the call was cancelled",
-            )),
+    /// The answer to the request; `None` where its caller wants none.
+    pub(crate) fn answer(self, about: &About, client: &ClientCapabilities) -> Option<Answer> {
+        let (outcome, body) = match self {
+            Self::Cancelled => return None,
+            Self::Done(result) => (Outcome::Ok, Ok(result)),
+            Self::Stopped(Stop::Asks(asks)) => match asked(&asks, about, client) {
+                Ok(result) => (Outcome::Ok, Ok(result)),
+                Err(error) => (Outcome::ProtocolError, Err(error)),
+            },
+            Self::Stopped(Stop::Refused(error)) => (Outcome::ProtocolError, Err(error)),
+            Self::Stopped(Stop::Failed(error)) => failed(&error, about),
+        };
+        Some(Answer { outcome, body })
+    }
+}
+
+/// A tool's failure is a result; of other requests it is a JSON-RPC error, as they know no
+/// result that has failed.
+fn failed(error: &ToolError, about: &About) -> (Outcome, Result<Box<RawValue>, RpcError>) {
+    let is_late = error.code == ErrorCode::DeadlineExceeded;
+    let outcome = |otherwise| {
+        if is_late { Outcome::Timeout } else { otherwise }
+    };
+    if about.method == method::TOOLS_CALL {
+        let body = to_raw_value(&CallToolResult::error(error)).map_err(|error| unwritten(&error));
+        return (outcome(Outcome::ToolError), body);
+    }
+    let code = if is_late {
+        code::DEADLINE_EXCEEDED
+    } else {
+        code::INTERNAL_ERROR
+    };
+    let body = RpcError::new(code, error.to_string()).data(json!({ "error": error }));
+    (outcome(Outcome::ProtocolError), Err(body))
+}
+
+/// The result that asks the client, if the request may ask and the client can answer.
+fn asked(
+    asks: &InputRequired,
+    about: &About,
+    client: &ClientCapabilities,
+) -> Result<Box<RawValue>, RpcError> {
+    let fault = |why: &str| {
+        tracing::error!(%about, why, "a handler asks the client in a way it may not");
+        let message = format!("{about} is at fault: {why}");
+        RpcError::new(code::INTERNAL_ERROR, message)
+    };
+    if about.method == method::COMPLETE {
+        return Err(fault("completion asks the client for nothing"));
+    }
+    if asks.input_requests.is_empty() && asks.request_state.is_none() {
+        return Err(fault("it asks the client for nothing and has no state"));
+    }
+    for request in asks.input_requests.values() {
+        if let Some(required) = client.lacks(request).map_err(|why| fault(&why))? {
+            let message = format!(
+                "{about} needs an answer of the client that the client cannot give; declare in \
+                 _meta io.modelcontextprotocol/clientCapabilities: {required}"
+            );
+            let data = json!({ "requiredCapabilities": required });
+            return Err(RpcError::new(code::MISSING_CLIENT_CAPABILITY, message).data(data));
         }
     }
+    to_raw_value(asks).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &serde_json::Error) -> RpcError {
+    tracing::error!(%error, "a result cannot be written as JSON");
+    RpcError::new(code::INTERNAL_ERROR, "the result cannot be written")
+}
+
+/// A result as JSON text.
+pub(crate) fn written(result: &impl Serialize) -> Result<Box<RawValue>, Stop> {
+    to_raw_value(result).map_err(|error| Stop::Refused(unwritten(&error)))
 }

@@ -5,11 +5,13 @@ use thiserror::Error as ThisError;
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
-    /// A tool is declared in a way that no client could use.
-    #[error("tool {tool:?} is not declared correctly: {why}")]
+    /// A tool, prompt or resource is declared in a way that no client could use.
+    #[error("{kind} {name:?} is not declared correctly: {why}")]
     Declaration {
-        /// The tool's name.
-        tool: String,
+        /// `tool`, `prompt`, `resource` or `resource template`.
+        kind: &'static str,
+        /// Its name, or its URI.
+        name: String,
         /// What is wrong with it.
         why: String,
     },

@@ -1,26 +1,37 @@
+mod find;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use protocol::mcp::code;
-use protocol::response::{CallToolResult, RpcError};
-use protocol::{Category, ErrorCode, ToolDescriptor, ToolError, canonical_tool_name};
+use protocol::response::RpcError;
+use protocol::{Category, ToolDescriptor};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use service::Settings;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::call::Call;
-use crate::progress::Progress;
-use crate::{Context, Error, HostIdentity, Scope, ScopeError, Tool};
+use crate::call::{Call, Ended};
+use crate::context::Parts;
+use crate::target::About;
+use crate::{
+    ClientCapabilities, Context, Error, HostIdentity, Prompt, Resource, ResourceTemplate, Scope,
+    ScopeError, Tool,
+};
 
-/// The tools of one category, and what they run with.
+/// The tools, prompts and resources of one category, and what they run with.
 #[derive(Debug, Clone)]
 pub struct Worker {
     category: Category,
     prefetch: NonZeroU16,
     tools: BTreeMap<&'static str, Arc<Tool>>,
-    fault: Option<String>,
+    prompts: BTreeMap<String, Arc<Prompt>>,
+    resources: BTreeMap<String, Arc<Resource>>,
+    /// The first that fits is read.
+    templates: Vec<Arc<ResourceTemplate>>,
+    /// What was registered twice, if anything.
+    twice: Option<(&'static str, String)>,
     scope: Option<Scope>,
     host: Option<Arc<HostIdentity>>,
 }
@@ -34,7 +45,10 @@ impl Worker {
             category,
             prefetch,
             tools: BTreeMap::new(),
-            fault: None,
+            prompts: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            templates: Vec::new(),
+            twice: None,
             scope: None,
             host: None,
         }
@@ -44,8 +58,48 @@ impl Worker {
     #[must_use]
     pub fn tool(mut self, tool: Tool) -> Self {
         if let Some(first) = self.tools.insert(tool.name(), Arc::new(tool)) {
-            self.fault = Some(first.name().to_owned());
+            self.twice = Some(("tool", first.name().to_owned()));
         }
+        self
+    }
+
+    /// Registers a prompt.
+    #[must_use]
+    pub fn prompt(mut self, prompt: Prompt) -> Self {
+        let name = prompt.name().to_owned();
+        if self
+            .prompts
+            .insert(name.clone(), Arc::new(prompt))
+            .is_some()
+        {
+            self.twice = Some(("prompt", name));
+        }
+        self
+    }
+
+    /// Registers a resource.
+    #[must_use]
+    pub fn resource(mut self, resource: Resource) -> Self {
+        let uri = resource.uri().to_owned();
+        if self
+            .resources
+            .insert(uri.clone(), Arc::new(resource))
+            .is_some()
+        {
+            self.twice = Some(("resource", uri));
+        }
+        self
+    }
+
+    /// Registers a resource template. A URI is read as the resource it names, or else by the
+    /// first template that fits.
+    #[must_use]
+    pub fn resource_template(mut self, template: ResourceTemplate) -> Self {
+        let is_same = |other: &Arc<ResourceTemplate>| other.template() == template.template();
+        if self.templates.iter().any(is_same) {
+            self.twice = Some(("resource template", template.template().to_owned()));
+        }
+        self.templates.push(Arc::new(template));
         self
     }
 
@@ -64,62 +118,102 @@ impl Worker {
         self
     }
 
-    /// What is wrong with the declaration of the tools, if anything.
+    /// What is wrong with the declarations, if anything.
     ///
     /// # Errors
-    /// Names the first tool that no client could use, or that is registered twice.
+    /// Names the first tool, prompt or resource that no client could use, or that is registered
+    /// twice.
     pub fn check(&self) -> Result<(), Error> {
-        if let Some(tool) = &self.fault {
-            return Err(Error::Declaration {
-                tool: tool.clone(),
-                why: "the name is registered twice".to_owned(),
-            });
+        let fault = |kind, name: &str, why| Error::Declaration {
+            kind,
+            name: name.to_owned(),
+            why,
+        };
+        if let Some((kind, name)) = &self.twice {
+            return Err(fault(kind, name, "it is registered twice".to_owned()));
         }
-        self.tools.values().try_for_each(|tool| tool.check())
+        for (name, tool) in &self.tools {
+            tool.check().map_err(|why| fault("tool", name, why))?;
+        }
+        for (name, prompt) in &self.prompts {
+            prompt.check().map_err(|why| fault("prompt", name, why))?;
+        }
+        for (uri, resource) in &self.resources {
+            resource
+                .check()
+                .map_err(|why| fault("resource", uri, why))?;
+        }
+        for template in &self.templates {
+            let fault = |why| fault("resource template", template.template(), why);
+            template.check().map_err(fault)?;
+        }
+        Ok(())
     }
 
-    /// What the worker announces, by name.
+    /// What the worker announces of its tools, by name, as read by the platform: the text that
+    /// is announced keeps every schema as it was written.
     #[must_use]
     pub fn descriptors(&self) -> Vec<ToolDescriptor> {
+        self.announced_tools()
+            .iter()
+            .filter_map(|tool| serde_json::from_str(tool.get()).ok())
+            .collect()
+    }
+
+    pub(crate) fn announced_tools(&self) -> Vec<Box<RawValue>> {
         let tools = self.tools.values();
         tools
             .filter_map(|tool| tool.descriptor(&self.category))
             .collect()
     }
 
-    /// A call from its raw arguments to its `CallToolResult`, without a bus: both are
-    /// checked against the schemas, and the tool's default deadline holds. An unknown
-    /// tool gives a JSON-RPC error object.
+    pub(crate) fn announced_prompts(&self) -> Vec<Box<RawValue>> {
+        let prompts = self.prompts.values();
+        prompts
+            .filter_map(|prompt| prompt.descriptor(&self.category))
+            .collect()
+    }
+
+    pub(crate) fn announced_resources(&self) -> Vec<Box<RawValue>> {
+        let resources = self.resources.values();
+        resources
+            .filter_map(|resource| resource.descriptor(&self.category))
+            .collect()
+    }
+
+    pub(crate) fn announced_templates(&self) -> Vec<Box<RawValue>> {
+        let templates = self.templates.iter();
+        templates
+            .filter_map(|template| template.descriptor(&self.category))
+            .collect()
+    }
+
+    /// A call of a tool from its raw arguments to its result, without a bus: both are checked
+    /// against the schemas, and the tool's default deadline holds. The client can be asked for
+    /// nothing. A JSON-RPC error, such as that of an unknown tool, gives an object with `error`.
     pub async fn call_for_test(&self, name: &str, arguments: Value) -> Value {
         let tool = match self.find(name) {
             Ok(tool) => Arc::clone(tool),
             Err(error) => return json!({ "error": error }),
         };
-        let cancellation = CancellationToken::new();
-        let progress = Progress::default();
-        let context = Context::new(
-            self.scan_scope(),
-            self.host_identity(),
-            Instant::now() + tool.default_deadline(),
-            cancellation.clone(),
-            progress.clone(),
-        );
-        let text = arguments.to_string();
-        let result = match tool.arguments(Some(&text)) {
-            Ok(arguments) => {
-                let call = Call {
-                    tool,
-                    context,
-                    progress,
-                };
-                call.run(arguments).await.into_result()
-            }
-            Err(error) => CallToolResult::error(&error),
+        let about = About::tool(&tool);
+        let deadline = Instant::now() + about.default_deadline;
+        let parts = Parts::without_bus(self.scan_scope(), self.host_identity(), deadline);
+        let call = Call {
+            about: &about,
+            notifications: parts.notifications.clone(),
+            context: Context::new(parts),
         };
-        serde_json::to_value(result).unwrap_or_else(|error| {
-            let error = ToolError::new(ErrorCode::Internal, error.to_string());
-            json!(CallToolResult::error(&error))
-        })
+        let ended = match tool.prepare(Some(&arguments.to_string())) {
+            Ok(prepared) => call.run(prepared).await,
+            Err(error) => Ended::Stopped(error.into()),
+        };
+        let answer = ended.answer(&about, &ClientCapabilities::default());
+        let cancelled = || RpcError::new(code::CANCELLED, "the call was cancelled");
+        match answer.map_or_else(|| Err(cancelled()), |answer| answer.body) {
+            Ok(result) => json!(result),
+            Err(error) => json!({ "error": error }),
+        }
     }
 
     /// Takes from the settings what was not set before.
@@ -141,19 +235,6 @@ impl Worker {
 
     pub(crate) fn host_identity(&self) -> Arc<HostIdentity> {
         self.host.clone().unwrap_or_default()
-    }
-
-    /// The tool behind a name, call-time names included.
-    pub(crate) fn find(&self, name: &str) -> Result<&Arc<Tool>, RpcError> {
-        self.tools.get(&*canonical_tool_name(name)).ok_or_else(|| {
-            let known: Vec<&str> = self.tools.keys().copied().collect();
-            let message = format!(
-                "unknown tool {name:?}; the {} worker has {}",
-                self.category,
-                known.join(", ")
-            );
-            RpcError::new(code::INVALID_PARAMS, message)
-        })
     }
 
     /// Calls that one consumer runs at once.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Headers, Message, Publish};
-use protocol::control::{ANNOUNCE, DIGEST, GOODBYE, digest_of};
+use protocol::control::{ANNOUNCE, DIGEST, GOODBYE};
 use protocol::{Announcement, Digest, Instance, Names, headers, response};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout, timeout_at};
 
 use super::{DRAIN_TIME, Runtime};
@@ -61,26 +60,21 @@ struct Announcer<'a> {
 impl<'a> Announcer<'a> {
     fn new(runtime: &'a Runtime) -> Self {
         let worker = &runtime.worker;
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let tools: Vec<Box<RawValue>> = worker
-            .descriptors()
-            .iter()
-            .filter_map(|tool| serde_json::value::to_raw_value(tool).ok())
-            .collect();
-        let announcement = Announcement {
+        let mut announcement = Announcement {
             instance: Instance {
                 instance: runtime.instance.clone(),
                 category: worker.category().clone(),
             },
-            digest: digest_of(&version, [&tools, &[], &[], &[]]),
-            version,
+            digest: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             site: worker.host_identity().site.clone(),
             capacity: runtime.capacity,
-            tools,
-            resources: Vec::new(),
-            resource_templates: Vec::new(),
-            prompts: Vec::new(),
+            tools: worker.announced_tools(),
+            resources: worker.announced_resources(),
+            resource_templates: worker.announced_templates(),
+            prompts: worker.announced_prompts(),
         };
+        announcement.digest = announcement.digest();
         Self {
             runtime,
             announcement,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Delivery, Message};
-use protocol::mcp::code;
+use protocol::mcp::{code, method};
 use protocol::response::RpcError;
 use protocol::{headers, response};
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, Span, field};
 
 use super::cancels::Registration;
-use super::job::Job;
+use super::job::{Job, Rights};
 use super::reply::{Replies, Sent};
 use super::request::{Refused, Request, until_deadline};
 use super::{Runtime, dead_letter};
@@ -97,18 +97,16 @@ async fn answer(seat: &Seat, delivery: &Delivery) -> Verdict {
         Ok(permit) => permit,
         Err(verdict) => return verdict,
     };
-    let span = span(runtime, &request, message);
-    let job = Job {
-        runtime: Arc::clone(runtime),
-        time_left: request.time_left(message),
-        request,
-        replies,
+    let rights = Rights {
         registration,
         permit,
-        measured: runtime.metrics.call(runtime.worker.category().as_str()),
     };
+    let parent = parent(message);
+    let span = span(runtime, &request, &parent);
     // The job logs and starts tasks: all of that belongs to the call.
-    job.settle(delivery).instrument(span).await
+    Job::settle(runtime, request, replies, rights, parent, delivery)
+        .instrument(span)
+        .await
 }
 
 fn read(message: &Message, runtime: &Runtime) -> Result<Request, Refused> {
@@ -168,21 +166,38 @@ async fn give_up(
     }
 }
 
-/// The span of a call, a child of its caller's.
-fn span(runtime: &Runtime, request: &Request, message: &Message) -> Span {
-    let span = tracing::info_span!(
-        "tools/call",
-        otel.kind = "consumer",
-        tool = request.tool.name(),
-        category = %runtime.worker.category(),
-        outcome = field::Empty,
-    );
+/// What the caller traces the request as.
+fn parent(message: &Message) -> TraceContext {
     let header = |name: &str| message.headers.text(name);
-    let parent = TraceContext::new(
+    TraceContext::new(
         header(headers::TRACEPARENT),
         header(headers::TRACESTATE),
         header(headers::BAGGAGE),
-    );
-    trace::set_parent(&span, &parent);
+    )
+}
+
+/// The span of a request, a child of its caller's.
+fn span(runtime: &Runtime, request: &Request, parent: &TraceContext) -> Span {
+    let category = runtime.worker.category();
+    let name = request.about.name.as_str();
+    // The name of a span is part of the program's text.
+    macro_rules! span {
+        ($method:literal, $name:ident) => {
+            tracing::info_span!(
+                $method,
+                otel.kind = "consumer",
+                $name = name,
+                %category,
+                outcome = field::Empty,
+            )
+        };
+    }
+    let span = match request.about.method {
+        method::PROMPTS_GET => span!("prompts/get", prompt),
+        method::RESOURCES_READ => span!("resources/read", resource),
+        method::COMPLETE => span!("completion/complete", reference),
+        _ => span!("tools/call", tool),
+    };
+    trace::set_parent(&span, parent);
     span
 }

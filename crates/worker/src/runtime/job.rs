@@ -1,39 +1,54 @@
-use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bus::Delivery;
 use protocol::mcp::code;
 use protocol::response::{self, RpcError};
-use protocol::{ErrorCode, headers};
+use protocol::{ToolError, headers};
+use serde_json::value::RawValue;
 use service::Outcome;
 use service::metrics;
+use service::telemetry::trace::TraceContext;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
 use super::Runtime;
 use super::cancels::Registration;
 use super::handle::Verdict;
-use super::reply::{Replies, Sent};
+use super::reply::{NOTIFICATION_TIME, Replies, Sent};
 use super::request::Request;
-use crate::Context;
-use crate::call::{Call, Ended};
-use crate::progress::Progress;
-use crate::tool::Arguments;
+use crate::call::{Answer, Call, Ended, Prepared};
+use crate::context::Parts;
+use crate::notifications::Notifications;
+use crate::target::About;
+use crate::{ClientCapabilities, Context, Inputs};
 
-/// A call that has the right to run.
+/// A request that has the right to run.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) runtime: Arc<Runtime>,
-    pub(super) request: Request,
-    pub(super) time_left: Duration,
-    pub(super) replies: Replies,
+    runtime: Arc<Runtime>,
+    id: Box<RawValue>,
+    about: About,
+    client: ClientCapabilities,
+    inputs: Inputs,
+    progress_token: Option<Box<RawValue>>,
+    notifications: Notifications,
+    time_left: Duration,
+    replies: Replies,
+    rights: Rights,
+    /// Counted until the call is answered.
+    measured: metrics::Call,
+    parent: TraceContext,
+}
+
+/// What a request needs to run.
+#[derive(Debug)]
+pub(super) struct Rights {
     pub(super) registration: Registration,
     /// Held while the call runs.
     pub(super) permit: OwnedSemaphorePermit,
-    /// Counted until the call is answered.
-    pub(super) measured: metrics::Call,
 }
 
 /// A call among those that must not run twice, until it is dropped.
@@ -54,22 +69,43 @@ impl Drop for Once {
 }
 
 impl Job {
-    /// Runs the call and answers it.
-    pub(super) async fn settle(self, delivery: &Delivery) -> Verdict {
-        let arguments = self.request.arguments.as_deref();
-        let arguments = arguments.map(serde_json::value::RawValue::get);
-        match self.request.tool.arguments(arguments) {
-            Err(error) => self.answer(Ended::Failed(error)).await.into(),
-            Ok(arguments) if self.request.tool.is_at_most_once() => {
-                self.settle_once(arguments, delivery).await
-            }
-            Ok(arguments) => self.run(arguments).await.into(),
+    /// Runs the request and answers it.
+    pub(super) async fn settle(
+        runtime: &Arc<Runtime>,
+        request: Request,
+        replies: Replies,
+        rights: Rights,
+        parent: TraceContext,
+        delivery: &Delivery,
+    ) -> Verdict {
+        let job = Self {
+            time_left: request.time_left(&delivery.message),
+            notifications: Notifications::new(request.wanted()),
+            measured: runtime.metrics.call(runtime.worker.category().as_str()),
+            runtime: Arc::clone(runtime),
+            id: request.id,
+            about: request.about,
+            client: request.client,
+            inputs: request.inputs,
+            progress_token: request.progress_token,
+            replies,
+            rights,
+            parent,
+        };
+        match request.target.prepare() {
+            Err(error) => job.refuse(error).await.into(),
+            Ok(prepared) if job.about.is_at_most_once => job.settle_once(prepared, delivery).await,
+            Ok(prepared) => job.run(prepared).await.into(),
         }
+    }
+
+    async fn refuse(self, error: ToolError) -> Sent {
+        self.answer(Ended::Stopped(error.into())).await
     }
 
     /// Acks the call before it runs. From then on it belongs to this process alone, and
     /// not to the connection that it came over.
-    async fn settle_once(mut self, arguments: Arguments, delivery: &Delivery) -> Verdict {
+    async fn settle_once(mut self, prepared: Prepared, delivery: &Delivery) -> Verdict {
         if delivery.redelivered {
             // Whoever had it before may have run it, even if the broker lost the ack.
             return self.unknown().await.into();
@@ -85,7 +121,7 @@ impl Job {
         }
         let runtime = Arc::clone(&self.runtime);
         let call = async move {
-            if let Sent::Unconfirmed(fault) = self.run(arguments).await {
+            if let Sent::Unconfirmed(fault) = self.run(prepared).await {
                 tracing::error!(
                     fault,
                     "the answer of a call that must not run twice is lost"
@@ -99,81 +135,75 @@ impl Job {
         Verdict::Settled
     }
 
-    async fn run(mut self, arguments: Arguments) -> Sent {
-        let progress = Progress::default();
+    async fn run(mut self, prepared: Prepared) -> Sent {
         let worker = &self.runtime.worker;
-        let context = Context::new(
-            worker.scan_scope(),
-            worker.host_identity(),
-            Instant::now() + self.time_left,
-            self.registration.token.clone(),
-            progress.clone(),
-        );
-        let call = Call {
-            tool: Arc::clone(&self.request.tool),
-            context,
-            progress: progress.clone(),
-        };
-        let ended = self.run_with_progress(call, arguments, &progress).await;
+        let context = Context::new(Parts {
+            scope: worker.scan_scope(),
+            host: worker.host_identity(),
+            deadline: Instant::now() + self.time_left,
+            cancellation: self.rights.registration.token.clone(),
+            notifications: self.notifications.clone(),
+            inputs: std::mem::take(&mut self.inputs),
+            client: self.client.clone(),
+            events: Some(self.runtime.events.clone()),
+            traceparent: self.parent.traceparent.take(),
+        });
+        let ended = self.run_with_notifications(context, prepared).await;
         self.answer(ended).await
     }
 
-    /// Passes progress on beside the run, so that neither waits for the other; what is
-    /// left goes out before the answer does.
-    async fn run_with_progress(
-        &mut self,
-        call: Call,
-        arguments: Arguments,
-        progress: &Progress,
-    ) -> Ended {
-        let Some(token) = self.request.progress_token.as_deref() else {
-            return call.run(arguments).await;
+    /// Passes notifications on beside the run, so that neither waits for the other; what is
+    /// left goes out before the answer does, within a bound.
+    async fn run_with_notifications(&mut self, context: Context, prepared: Prepared) -> Ended {
+        let call = Call {
+            about: &self.about,
+            context,
+            notifications: self.notifications.clone(),
         };
-        let replies = &mut self.replies;
-        let mut listens = true;
-        let ended = {
-            let pass_on = async {
-                while listens {
-                    let step = progress.next().await;
-                    listens = replies.progress(token, &step).await;
+        let token = self.progress_token.as_deref();
+        let (replies, notifications) = (&mut self.replies, &self.notifications);
+        let mut pass_on = pin!(async move {
+            while let Some(notification) = notifications.next().await {
+                if !replies.notify(&notification, token).await {
+                    break;
                 }
-                std::future::pending::<Infallible>().await
-            };
+            }
+        });
+        let mut run = pin!(call.run(prepared));
+        let mut nobody_listens = false;
+        let ended = loop {
             tokio::select! {
-                ended = call.run(arguments) => ended,
-                never = pass_on => match never {},
+                ended = &mut run => break ended,
+                () = &mut pass_on, if !nobody_listens => nobody_listens = true,
             }
         };
-        if !matches!(ended, Ended::Cancelled) {
-            while let Some(step) = progress.try_next().filter(|_| listens) {
-                listens = self.replies.progress(token, &step).await;
-            }
+        self.notifications.close();
+        if !nobody_listens && !matches!(ended, Ended::Cancelled) {
+            // Of a broker that is too slow the answer is worth more.
+            let _ = timeout(NOTIFICATION_TIME, pass_on).await;
         }
         ended
     }
 
     /// Sends the final reply; a cancelled call has none.
     async fn answer(self, ended: Ended) -> Sent {
-        Span::current().record("outcome", ended.outcome().as_str());
-        self.measured.finish(ended.outcome());
-        if matches!(ended, Ended::Cancelled) {
+        let answer = ended.answer(&self.about, &self.client);
+        let outcome = answer
+            .as_ref()
+            .map_or(Outcome::Cancelled, |answer| answer.outcome);
+        Span::current().record("outcome", outcome.as_str());
+        self.measured.finish(outcome);
+        let Some(Answer { body, .. }) = answer else {
             return Sent::Nobody;
-        }
+        };
         // The call is over: what comes after it may run while the reply is on its way.
-        drop(self.permit);
-        let (kind, body) = match serde_json::value::to_raw_value(&ended.into_result()) {
-            Ok(result) => (
-                headers::kind::RESPONSE,
-                response::result(&self.request.id, &result),
+        drop(self.rights.permit);
+        let (kind, body) = match body {
+            Ok(result) => (headers::kind::RESPONSE, response::result(&self.id, &result)),
+            Err(error) => (
+                headers::kind::ERROR,
+                response::error(Some(&self.id), &error),
             ),
-            Err(error) => {
-                tracing::error!(%error, "a result cannot be written as JSON");
-                let error = RpcError::new(code::INTERNAL_ERROR, "the result cannot be written");
-                (
-                    headers::kind::ERROR,
-                    response::error(Some(&self.request.id), &error),
-                )
-            }
         };
         self.replies.finish(kind, body).await
     }
@@ -186,18 +216,7 @@ impl Job {
             "the call was handed to a worker that is gone, and it must not run twice; look at \
              what it was to change before calling again",
         );
-        let body = response::error(Some(&self.request.id), &error);
+        let body = response::error(Some(&self.id), &error);
         self.replies.finish(headers::kind::ERROR, body).await
-    }
-}
-
-impl Ended {
-    fn outcome(&self) -> Outcome {
-        match self {
-            Self::Done(..) => Outcome::Ok,
-            Self::Failed(error) if error.code == ErrorCode::DeadlineExceeded => Outcome::Timeout,
-            Self::Failed(_) => Outcome::ToolError,
-            Self::Cancelled => Outcome::Cancelled,
-        }
     }
 }

@@ -11,6 +11,8 @@ mod control;
 mod dead_letter;
 mod handle;
 mod job;
+mod mirror;
+mod news;
 mod presence;
 mod recent;
 mod reply;
@@ -22,14 +24,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::{Backoff, Bus, supervise};
-use protocol::{Category, Names};
+use protocol::{Category, Change, Event, Names};
 use service::process::DRAIN_DEADLINE;
 use service::{Metrics, Process, Settings, broker};
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::events::Events;
 use crate::{Error, Worker};
 use cancels::Cancels;
 use dead_letter::Faults;
@@ -52,6 +57,8 @@ struct Runtime {
     presence: Presence,
     cancels: Arc<Cancels>,
     faults: Faults,
+    /// Where handlers tell of changes.
+    events: Events,
     /// Calls that were acked before they ran, and so outlive their connection.
     acked: Mutex<JoinSet<()>>,
     /// How many calls run, or are about to, that must not run twice.
@@ -74,11 +81,16 @@ struct Runtime {
 /// [`Error::Declaration`] before anything runs; [`Error::Bus`] when the bus gave up for
 /// good. [`Error::into_exit`] makes the process's exit of it.
 pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Result<(), Error> {
-    let runtime = Arc::new(Runtime::new(worker, bus, process)?);
+    let (runtime, events) = Runtime::new(worker, bus, process)?;
+    let runtime = Arc::new(runtime);
     let _acked = AbortOnDrop(Arc::clone(&runtime));
     let settings = &process.settings;
     let prefetch = prefetch(&runtime.worker, settings);
     let backoff = broker::backoff(settings);
+    let no_more_events = CancellationToken::new();
+    let mut publisher = JoinSet::new();
+    let (bus, names) = (Arc::clone(&runtime.bus), runtime.names.clone());
+    publisher.spawn(news::publish(events, bus, names, no_more_events.clone()));
     let mut tasks = JoinSet::new();
     for _ in 0..settings.amqp_workers.get() {
         tasks.spawn(consume(Arc::clone(&runtime), prefetch, backoff));
@@ -95,6 +107,13 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
         result = result.and(flat(joined));
     }
     runtime.presence.stopped();
+    no_more_events.cancel();
+    if timeout(news::LAST_TIME, publisher.join_next())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the last events were not published in time");
+    }
     result
 }
 
@@ -124,16 +143,25 @@ fn prefetch(worker: &Worker, settings: &Settings) -> NonZeroU16 {
 }
 
 impl Runtime {
-    fn new(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Result<Self, Error> {
+    fn new(
+        worker: Worker,
+        bus: Arc<dyn Bus>,
+        process: &Process,
+    ) -> Result<(Self, Receiver<(Change, Event)>), Error> {
         worker.check()?;
         let settings = &process.settings;
         let worker = worker.configured(settings)?;
         let component = process.health.component(component_name(worker.category()));
         let consumers = u32::from(settings.amqp_workers.get());
-        Ok(Self {
+        let instance = Uuid::now_v7().simple().to_string();
+        let source = format!("/{}/{instance}", worker.category());
+        let site = worker.host_identity().site.clone();
+        let (events, published) = Events::new(source, site, news::CAPACITY);
+        let runtime = Self {
             names: broker::names(settings).map_err(Error::Settings)?,
             bus,
-            instance: Uuid::now_v7().simple().to_string(),
+            instance,
+            events,
             capacity: consumers * u32::from(prefetch(&worker, settings).get()),
             metrics: process.metrics.clone(),
             presence: Presence::new(component),
@@ -146,7 +174,8 @@ impl Runtime {
             generation: AtomicU64::new(0),
             stop: process.shutdown.child_token(),
             worker,
-        })
+        };
+        Ok((runtime, published))
     }
 
     /// Grows with every connection of this process.

@@ -3,17 +3,17 @@ use std::time::Duration;
 
 use bus::{Bus, Headers, Message, Publish, PublishError};
 use bytes::Bytes;
-use protocol::{control, headers, mcp, response};
+use protocol::{LogLevel, control, headers, mcp, response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::progress::Step;
+use crate::notifications::{Log, Notification, Step};
 
 /// How long a worker tries to get a final reply confirmed before another may answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one message before the final one may take.
-const NOTIFICATION_TIME: Duration = Duration::from_secs(5);
+pub(super) const NOTIFICATION_TIME: Duration = Duration::from_secs(5);
 /// Pause before a publish is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,6 +37,17 @@ pub(super) enum Sent {
     Nobody,
     /// It may be lost.
     Unconfirmed(String),
+}
+
+/// Body of a message of type `detach`, which says all by its type.
+const EMPTY: &[u8] = b"{}";
+
+#[derive(Serialize)]
+struct LogParams<'a> {
+    level: LogLevel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logger: Option<&'a str>,
+    data: &'a serde_json::Value,
 }
 
 #[derive(Serialize)]
@@ -80,22 +91,21 @@ impl Replies {
         self.confirmed(publish).await
     }
 
-    /// Passes on progress; false when nobody is there to take it.
-    pub(super) async fn progress(&mut self, token: &RawValue, step: &Step) -> bool {
-        let params = ProgressParams {
-            token,
-            progress: step.done,
-            total: step.total,
-            message: &step.message,
-        };
-        let Ok(body) = response::notification(mcp::method::PROGRESS, &params) else {
+    /// Passes on a notification; false when nobody is there to take it. Progress belongs to
+    /// the token with which the caller asked for it.
+    pub(super) async fn notify(
+        &mut self,
+        notification: &Notification,
+        token: Option<&RawValue>,
+    ) -> bool {
+        let Some((kind, body)) = written(notification, token) else {
             return true;
         };
-        let publish = self.publish(headers::kind::NOTIFICATION, body.into(), false);
+        let publish = self.publish(kind, body, false);
         let until = Instant::now() + NOTIFICATION_TIME;
         match timeout_at(until, self.bus.publish(publish)).await {
             Ok(Err(PublishError::Unroutable(_))) => false,
-            // Progress that got lost is no loss: more may follow, and the answer will.
+            // A notification that got lost is no loss: more may follow, and the answer will.
             _ => true,
         }
     }
@@ -152,4 +162,37 @@ impl Replies {
             },
         }
     }
+}
+
+/// Type and body of the message that a notification becomes.
+fn written(notification: &Notification, token: Option<&RawValue>) -> Option<(&'static str, Bytes)> {
+    let body = match notification {
+        Notification::Progress(Step {
+            done,
+            total,
+            message,
+        }) => {
+            let params = ProgressParams {
+                token: token?,
+                progress: *done,
+                total: *total,
+                message,
+            };
+            response::notification(mcp::method::PROGRESS, &params)
+        }
+        Notification::Log(Log {
+            level,
+            logger,
+            data,
+        }) => {
+            let params = LogParams {
+                level: *level,
+                logger: logger.as_deref(),
+                data,
+            };
+            response::notification(mcp::method::MESSAGE, &params)
+        }
+        Notification::Detach => return Some((headers::kind::DETACH, Bytes::from_static(EMPTY))),
+    };
+    Some((headers::kind::NOTIFICATION, body.ok()?.into()))
 }

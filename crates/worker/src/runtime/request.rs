@@ -1,29 +1,34 @@
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bus::Message;
 use protocol::mcp::{self, code};
 use protocol::response::RpcError;
-use protocol::{Envelope, Kind, RequestParams, headers};
-use serde_json::json;
+use protocol::{Envelope, Kind, LogLevel, Meta, RequestParams, headers};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use crate::{Tool, Worker};
+use super::mirror;
+use crate::notifications::Wanted;
+use crate::target::{About, Target, name_of};
+use crate::{ClientCapabilities, Inputs, Worker};
 
 /// Part of the time left that is kept for the reply: its tenth, but no more than this.
 const REPLY_MARGIN: Duration = Duration::from_millis(250);
 
-/// A `tools/call` for a tool that exists.
+/// A request for something that exists.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) id: Box<RawValue>,
-    pub(super) tool: Arc<Tool>,
-    pub(super) arguments: Option<Box<RawValue>>,
+    pub(super) about: About,
+    pub(super) target: Target,
     pub(super) progress_token: Option<Box<RawValue>>,
+    pub(super) log_level: Option<LogLevel>,
+    pub(super) client: ClientCapabilities,
+    pub(super) inputs: Inputs,
     timeout: Option<Duration>,
 }
 
-/// A message that is no call of a tool of ours.
+/// A message that is no request for anything of ours.
 #[derive(Debug)]
 pub(super) struct Refused {
     /// The request's identifier, where it could be read.
@@ -57,33 +62,43 @@ impl Request {
         message: &Message,
         worker: &Worker,
     ) -> Result<Self, RpcError> {
-        check_version(message)?;
+        mirror::check_version(message)?;
         let method = envelope.method().unwrap_or_default();
-        check_mirror(message, headers::METHOD, &method)?;
-        if method != mcp::method::TOOLS_CALL {
-            let error = format!("workers serve tools/call, not {method:?}");
-            return Err(RpcError::new(code::METHOD_NOT_FOUND, error));
-        }
+        mirror::check(message, headers::METHOD, &method)?;
         let params = envelope.params().map_err(|error| RpcError::from(&error))?;
-        let name = name(&params)?;
-        check_mirror(message, headers::NAME, &name)?;
+        let name = name_of(&method, &params)?;
+        mirror::check(message, headers::NAME, &name)?;
         let meta = params.meta().map_err(|error| RpcError::from(&error))?;
         let timeout = meta.timeout_ms().map_err(|error| RpcError::from(&error))?;
+        let client = ClientCapabilities::of(meta.get(mcp::meta::CLIENT_CAPABILITIES));
+        let (about, target) = Target::find(&method, &name, &params, worker)?;
+        mirror::check_arguments(message, &target)?;
         Ok(Self {
             id: id.to_owned(),
-            tool: Arc::clone(worker.find(&name)?),
-            arguments: params.arguments().map(ToOwned::to_owned),
+            about,
+            target,
             progress_token: meta.progress_token().map(ToOwned::to_owned),
+            log_level: log_level(&meta)?,
+            client: client.map_err(invalid)?,
+            inputs: inputs(&params)?,
             timeout: timeout.map(Duration::from_millis),
         })
     }
 
-    /// How long the tool may run: until the caller's deadline, within the tool's longest.
+    /// What the caller asked to be told before the answer.
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted {
+            progress: self.progress_token.is_some(),
+            log: self.log_level,
+        }
+    }
+
+    /// How long the handler may run: until the caller's deadline, within its own longest.
     pub(super) fn time_left(&self, message: &Message) -> Duration {
         let asked = until_deadline(message)
             .or(self.timeout)
-            .unwrap_or(self.tool.default_deadline());
-        let left = asked.min(self.tool.max_deadline());
+            .unwrap_or(self.about.default_deadline);
+        let left = asked.min(self.about.max_deadline);
         // An answer that the caller no longer waits for helps nobody.
         left.saturating_sub(REPLY_MARGIN.min(left / 10))
     }
@@ -99,38 +114,42 @@ pub(super) fn until_deadline(message: &Message) -> Option<Duration> {
     Some(deadline.saturating_sub(now))
 }
 
-fn name(params: &RequestParams<'_>) -> Result<String, RpcError> {
-    let name = params.name().map(std::borrow::Cow::into_owned);
-    name.ok_or_else(|| {
-        let error = "params.name must be the name of a tool, as a string";
-        RpcError::new(code::INVALID_PARAMS, error)
-    })
-}
-
-/// A header that is there must say what the body says; the body is the source of truth.
-fn check_mirror(message: &Message, header: &str, body: &str) -> Result<(), RpcError> {
-    match message.headers.text(header) {
-        Some(mirror) if mirror != body => {
-            let error = format!(
-                "header {header} says {mirror:?} and the body {body:?}; send the same in both"
-            );
-            Err(RpcError::new(code::HEADER_MISMATCH, error))
-        }
-        _ => Ok(()),
+/// The least severe log message that the caller wants.
+fn log_level(meta: &Meta<'_>) -> Result<Option<LogLevel>, RpcError> {
+    let Some(level) = meta.get(mcp::meta::LOG_LEVEL) else {
+        return Ok(None);
+    };
+    let word = meta.string(mcp::meta::LOG_LEVEL).unwrap_or_default();
+    match LogLevel::of(&word) {
+        Some(level) => Ok(Some(level)),
+        None => Err(invalid(format!(
+            "_meta key {:?} must be one of {}, not {}",
+            mcp::meta::LOG_LEVEL,
+            LogLevel::ALL.map(LogLevel::as_str).join(", "),
+            level.get(),
+        ))),
     }
 }
 
-/// Workers know one revision only; gateways speak the others.
-fn check_version(message: &Message) -> Result<(), RpcError> {
-    match message.headers.text(headers::PROTOCOL_VERSION) {
-        Some(version) if version != mcp::MODERN_VERSION => {
-            let error = format!(
-                "workers speak revision {}, not {version:?}",
-                mcp::MODERN_VERSION
-            );
-            let data = json!({ "supported": [mcp::MODERN_VERSION], "requested": version });
-            Err(RpcError::new(code::UNSUPPORTED_VERSION, error).data(data))
+/// What the client answers to earlier rounds.
+fn inputs(params: &RequestParams<'_>) -> Result<Inputs, RpcError> {
+    let responses = match params.get("inputResponses") {
+        None => Map::new(),
+        Some(responses) => {
+            serde_json::from_str::<Map<String, Value>>(responses.get()).map_err(|error| {
+                invalid(format!("params.inputResponses must be an object: {error}"))
+            })?
         }
-        _ => Ok(()),
+    };
+    let state = params.string("requestState");
+    if state.is_none() && params.get("requestState").is_some() {
+        let error = "params.requestState must be a string";
+        return Err(invalid(error.to_owned()));
     }
+    let state = state.map(std::borrow::Cow::into_owned);
+    Ok(Inputs::new(responses, state))
+}
+
+fn invalid(error: String) -> RpcError {
+    RpcError::new(code::INVALID_PARAMS, error)
 }

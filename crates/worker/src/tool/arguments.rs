@@ -2,22 +2,26 @@ use protocol::ToolError;
 use protocol::json::reject_duplicate_keys;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::schema::{RESPONSE_FORMAT, Schemas};
 use super::words;
 
-/// Arguments that fit their schema.
+/// What stands for absent arguments.
+const NONE: &str = "{}";
+
+/// Arguments of a typed tool that fit their schema.
 #[derive(Debug)]
-pub(crate) struct Arguments {
+pub(super) struct Arguments {
     /// An object, without what is the runtime's own.
-    pub(crate) value: Value,
+    pub(super) value: Value,
     /// What the text content shall be.
-    pub(crate) format: Format,
+    pub(super) format: Format,
 }
 
 /// Form of the text content of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(super) enum Format {
     /// The summary.
     Markdown,
     /// The structured content once more.
@@ -25,22 +29,9 @@ pub(crate) enum Format {
 }
 
 impl Arguments {
-    /// Reads the `arguments` of a call; absent ones count as none.
+    /// Reads the `arguments` of a call of a typed tool; absent ones count as none.
     pub(super) fn parse(text: Option<&str>, schemas: &Schemas) -> Result<Self, ToolError> {
-        let text = text.unwrap_or("{}");
-        reject_duplicate_keys(text).map_err(|error| {
-            let why = std::error::Error::source(&error).map(ToString::to_string);
-            ToolError::invalid(format!(
-                "the arguments are refused: {}",
-                why.unwrap_or_default()
-            ))
-        })?;
-        let mut value: Value = serde_json::from_str(text)
-            .map_err(|error| ToolError::invalid(format!("the arguments are not JSON: {error}")))?;
-        if !schemas.arguments.is_valid(&value) {
-            let faults = schemas.arguments.iter_errors(&value);
-            return Err(words::invalid(faults, &schemas.input));
-        }
+        let mut value = checked(text.unwrap_or(NONE), schemas)?;
         let format = value
             .as_object_mut()
             .and_then(|arguments| arguments.remove(RESPONSE_FORMAT));
@@ -52,6 +43,34 @@ impl Arguments {
         whole_numbers(&mut value, &schemas.input);
         Ok(Self { value, format })
     }
+}
+
+/// Reads the `arguments` of a call of a raw tool and gives them back as they were sent.
+pub(super) fn as_sent(text: Option<&str>, schemas: &Schemas) -> Result<Box<RawValue>, ToolError> {
+    let text = text.unwrap_or(NONE);
+    checked(text, schemas)?;
+    RawValue::from_string(text.to_owned()).map_err(|error| not_json(&error))
+}
+
+/// Arguments that fit their schema.
+fn checked(text: &str, schemas: &Schemas) -> Result<Value, ToolError> {
+    reject_duplicate_keys(text).map_err(|error| {
+        let why = std::error::Error::source(&error).map(ToString::to_string);
+        ToolError::invalid(format!(
+            "the arguments are refused: {}",
+            why.unwrap_or_default()
+        ))
+    })?;
+    let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    if schemas.arguments.is_valid(&value) {
+        return Ok(value);
+    }
+    let faults = schemas.arguments.iter_errors(&value);
+    Err(words::invalid(faults, &schemas.input))
+}
+
+fn not_json(error: &serde_json::Error) -> ToolError {
+    ToolError::invalid(format!("the arguments are not JSON: {error}"))
 }
 
 /// Turns checked arguments into the tool's own type.

@@ -1,6 +1,8 @@
 //! One tool: its declaration, its schemas, and the way from raw arguments to its result.
 
 mod arguments;
+mod content;
+mod declared;
 mod output;
 mod schema;
 mod words;
@@ -9,16 +11,19 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt};
-use protocol::{Annotations, Category, ToolDescriptor, ToolError};
+use futures::future::FutureExt;
+use protocol::{Annotations, ToolError};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::{Context, Error};
-pub(crate) use arguments::{Arguments, Format};
-pub(crate) use output::Output;
+use crate::call::Prepared;
+use crate::{Context, Stop};
+use arguments::Arguments;
+pub use content::ToolContent;
+use output::Output;
+use schema::Schemas;
 
 /// Deadline of a tool that declares none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -31,12 +36,13 @@ pub trait Summary {
     fn summary(&self) -> String;
 }
 
-type Run = dyn Fn(Context, Value) -> BoxFuture<'static, Result<Output, ToolError>> + Send + Sync;
+/// Checks the arguments of a call, and makes of them what is to run.
+type Prepare = dyn Fn(Option<&str>, &Arc<Schemas>) -> Result<Prepared, ToolError> + Send + Sync;
 
-/// A typed async function that clients call by name.
+/// An async function that clients call by name.
 ///
-/// The schemas come from the argument and output types, so every field of both needs a
-/// documentation comment, and arguments their ranges and defaults.
+/// The schemas of a typed one ([`Tool::new`]) come from its argument and output types, so
+/// every field of both needs a documentation comment, and arguments their ranges and defaults.
 #[derive(Clone)]
 pub struct Tool {
     name: &'static str,
@@ -46,8 +52,8 @@ pub struct Tool {
     default_deadline: Duration,
     max_deadline: Duration,
     at_most_once: bool,
-    schemas: Result<Arc<schema::Schemas>, String>,
-    run: Arc<Run>,
+    schemas: Result<Arc<Schemas>, String>,
+    prepare: Arc<Prepare>,
 }
 
 impl Tool {
@@ -55,28 +61,59 @@ impl Tool {
     ///
     /// The name is 1 to 64 characters of `[A-Za-z0-9_./-]`. A fault of the declaration is
     /// reported when the worker starts, by [`crate::Worker::check`].
-    pub fn new<A, O, F, Fut>(name: &'static str, run: F) -> Self
+    pub fn new<A, O, E, F, Fut>(name: &'static str, run: F) -> Self
     where
         A: DeserializeOwned + JsonSchema + Send + 'static,
         O: Serialize + JsonSchema + Summary + Send + 'static,
+        E: Into<Stop> + Send + 'static,
         F: Fn(Context, A) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<O, ToolError>> + Send + 'static,
+        Fut: Future<Output = Result<O, E>> + Send + 'static,
     {
-        let schemas = schema::Schemas::of::<A, O>().map(Arc::new);
         let run = Arc::new(run);
-        let input = schemas.as_ref().ok().map(Arc::clone);
-        let run = move |context: Context, arguments: Value| {
-            let (run, input) = (Arc::clone(&run), input.clone());
-            async move {
-                let input = input
-                    .as_deref()
-                    .map_or(&Value::Null, |schemas| &schemas.input);
-                let arguments = arguments::read::<A>(arguments, input)?;
-                let result = run(context, arguments).await?;
-                Output::of(&result)
-            }
-            .boxed()
+        let prepare = move |text: Option<&str>, schemas: &Arc<Schemas>| {
+            let Arguments { value, format } = Arguments::parse(text, schemas)?;
+            let (run, schemas) = (Arc::clone(&run), Arc::clone(schemas));
+            let prepared = move |context: Context| {
+                async move {
+                    let arguments = arguments::read::<A>(value, &schemas.input)?;
+                    let result = run(context, arguments).await.map_err(Into::into)?;
+                    Output::of(&result)?.into_result(name, format, &schemas)
+                }
+                .boxed()
+            };
+            Ok(Box::new(prepared) as Prepared)
         };
+        Self::with(name, Schemas::of::<A, O>(), Arc::new(prepare))
+    }
+
+    /// A tool that reads its arguments and writes its result itself: content of any kind, and
+    /// numbers as they were written.
+    ///
+    /// The input schema is one of an object (JSON Schema 2020-12, or of the dialect that its
+    /// `$schema` names) and announced byte for byte. The function gets the arguments, which fit
+    /// the schema, as they were sent.
+    pub fn raw<F, Fut>(name: &'static str, input_schema: Box<RawValue>, run: F) -> Self
+    where
+        F: Fn(Context, Box<RawValue>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ToolContent, Stop>> + Send + 'static,
+    {
+        let run = Arc::new(run);
+        let prepare = move |text: Option<&str>, schemas: &Arc<Schemas>| {
+            let arguments = arguments::as_sent(text, schemas)?;
+            let (run, schemas) = (Arc::clone(&run), Arc::clone(schemas));
+            let prepared = move |context: Context| {
+                async move {
+                    let content = run(context, arguments).await?;
+                    content.into_result(name, &schemas)
+                }
+                .boxed()
+            };
+            Ok(Box::new(prepared) as Prepared)
+        };
+        Self::with(name, Schemas::as_written(input_schema), Arc::new(prepare))
+    }
+
+    fn with(name: &'static str, schemas: Result<Schemas, String>, prepare: Arc<Prepare>) -> Self {
         Self {
             name,
             title: None,
@@ -85,9 +122,23 @@ impl Tool {
             default_deadline: DEFAULT_DEADLINE,
             max_deadline: MAX_DEADLINE,
             at_most_once: false,
-            schemas,
-            run: Arc::new(run),
+            schemas: schemas.map(Arc::new),
+            prepare,
         }
+    }
+
+    /// The schema of a raw tool's `structuredContent`, announced byte for byte; every result
+    /// that is no error must have it and fit. That of a typed tool comes from its type.
+    #[must_use]
+    pub fn output_schema(mut self, schema: Box<RawValue>) -> Self {
+        self.schemas = self.schemas.and_then(|schemas| {
+            Arc::into_inner(schemas)
+                .filter(|schemas| schemas.output_text.is_none())
+                .ok_or_else(|| "its output schema is declared already".to_owned())?
+                .output(schema)
+                .map(Arc::new)
+        });
+        self
     }
 
     /// A name for people.
@@ -149,94 +200,6 @@ impl Tool {
     pub fn at_most_once(mut self) -> Self {
         self.at_most_once = true;
         self
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
-    pub(crate) fn max_deadline(&self) -> Duration {
-        self.max_deadline
-    }
-
-    pub(crate) fn default_deadline(&self) -> Duration {
-        self.default_deadline
-    }
-
-    pub(crate) fn is_at_most_once(&self) -> bool {
-        self.at_most_once
-    }
-
-    /// What is wrong with the declaration, if anything.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let why = if !ToolDescriptor::name_is_valid(self.name) {
-            "the name is not 1 to 64 characters of [A-Za-z0-9_./-]"
-        } else if self.default_deadline.as_millis() == 0 {
-            "the default deadline is shorter than a millisecond"
-        } else if self.default_deadline > self.max_deadline {
-            "the default deadline is longer than the longest one"
-        } else if let Err(why) = &self.schemas {
-            why
-        } else {
-            return Ok(());
-        };
-        Err(Error::Declaration {
-            tool: self.name.to_owned(),
-            why: why.to_owned(),
-        })
-    }
-
-    /// What the worker announces; `None` when the schemas are at fault.
-    #[expect(
-        clippy::default_trait_access,
-        reason = "the type of the descriptor's metadata has no public name"
-    )]
-    pub(crate) fn descriptor(&self, category: &Category) -> Option<ToolDescriptor> {
-        let schemas = self.schemas.as_ref().ok()?;
-        let milliseconds =
-            |deadline: Duration| Some(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
-        let mut descriptor = ToolDescriptor {
-            name: self.name.to_owned(),
-            title: self.title.clone(),
-            description: self.description.clone(),
-            input_schema: schemas.input.clone(),
-            output_schema: Some(schemas.output.clone()),
-            annotations: self.annotations,
-            meta: Default::default(),
-        };
-        descriptor.meta.category = Some(category.clone());
-        descriptor.meta.default_timeout_ms = milliseconds(self.default_deadline);
-        descriptor.meta.max_timeout_ms = milliseconds(self.max_deadline);
-        descriptor.meta.at_most_once = self.at_most_once;
-        Some(descriptor)
-    }
-
-    /// Reads and checks the arguments of a call.
-    ///
-    /// # Errors
-    /// `invalid_arguments`, in words a model can act on.
-    pub(crate) fn arguments(&self, text: Option<&str>) -> Result<Arguments, ToolError> {
-        Arguments::parse(text, self.schemas()?)
-    }
-
-    /// Runs the tool on checked arguments, and checks its result.
-    pub(crate) async fn run(
-        &self,
-        context: Context,
-        arguments: Value,
-    ) -> Result<Output, ToolError> {
-        let schemas = Arc::clone(self.schemas()?);
-        let output = (self.run)(context, arguments).await?;
-        output.check(self.name, &schemas)
-    }
-
-    fn schemas(&self) -> Result<&Arc<schema::Schemas>, ToolError> {
-        self.schemas.as_ref().map_err(|why| {
-            ToolError::new(
-                protocol::ErrorCode::Internal,
-                format!("tool {} is not declared correctly: {why}", self.name),
-            )
-        })
     }
 }
 

@@ -2,13 +2,17 @@ use protocol::response::CallToolResult;
 use protocol::{ErrorCode, ToolError};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::Summary;
+use super::arguments::Format;
 use super::schema::Schemas;
-use super::{Format, Summary};
+use crate::Stop;
+use crate::call::written;
 
 /// What a tool gave back.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(super) struct Output {
     structured: Value,
     summary: String,
 }
@@ -26,34 +30,41 @@ impl Output {
         })
     }
 
-    /// Refuses a result that does not keep what its schema promises.
-    pub(super) fn check(self, tool: &str, schemas: &Schemas) -> Result<Self, ToolError> {
-        let Err(error) = schemas.result.validate(&self.structured) else {
-            return Ok(self);
-        };
-        // Which value broke the promise is for the log; the caller cannot act on it.
-        tracing::error!(
-            tool,
-            path = %error.instance_path(),
-            keyword = %error.schema_path(),
-            "a tool's result breaks its output schema"
-        );
-        let path = error.instance_path();
-        Err(fault(&format!(
-            "its result breaks its output schema at {path:?}"
-        )))
-    }
-
-    /// The result of `tools/call`.
-    pub(crate) fn into_result(self, format: Format) -> CallToolResult {
-        match format {
+    /// The result of `tools/call`; refused if it does not keep what its schema promises.
+    pub(super) fn into_result(
+        self,
+        tool: &str,
+        format: Format,
+        schemas: &Schemas,
+    ) -> Result<Box<RawValue>, Stop> {
+        check(&self.structured, tool, schemas)?;
+        written(&match format {
             Format::Markdown => CallToolResult::ok(&self.summary, self.structured),
             Format::Json => CallToolResult::ok(&self.structured.to_string(), self.structured),
-        }
+        })
     }
 }
 
-fn fault(why: &str) -> ToolError {
+/// Refuses a result that does not keep what its schema promises.
+pub(super) fn check(structured: &Value, tool: &str, schemas: &Schemas) -> Result<(), ToolError> {
+    let result = schemas.result.as_ref();
+    let Some(Err(error)) = result.map(|result| result.validate(structured)) else {
+        return Ok(());
+    };
+    // Which value broke the promise is for the log; the caller cannot act on it.
+    tracing::error!(
+        tool,
+        path = %error.instance_path(),
+        keyword = %error.schema_path(),
+        "a tool's result breaks its output schema"
+    );
+    let path = error.instance_path();
+    Err(fault(&format!(
+        "its result breaks its output schema at {path:?}"
+    )))
+}
+
+pub(super) fn fault(why: &str) -> ToolError {
     ToolError::new(ErrorCode::Internal, format!("the tool is at fault: {why}"))
         .hint("report this; another call with other arguments may work")
 }

@@ -1,8 +1,10 @@
 use jsonschema::Validator;
-use protocol::ErrorCode;
+use protocol::json::reject_duplicate_keys;
+use protocol::{ErrorCode, ParamHeaders};
 use schemars::generate::SchemaSettings;
 use schemars::transform::transform_subschemas;
 use schemars::{JsonSchema, Schema};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 /// Argument that the runtime adds to every tool.
@@ -12,11 +14,15 @@ pub(super) const RESPONSE_FORMAT: &str = "response_format";
 pub(super) struct Schemas {
     /// Of the arguments.
     pub(super) input: Value,
-    /// Of `structuredContent`, a failure's included.
-    pub(super) output: Value,
     pub(super) arguments: Validator,
-    /// For results only; a failure is not one.
-    pub(super) result: Validator,
+    /// For results only; a failure is not one. Without it anything is a result.
+    pub(super) result: Option<Validator>,
+    /// Which arguments headers repeat.
+    pub(super) mirrored: ParamHeaders,
+    /// What is announced.
+    pub(super) input_text: Box<RawValue>,
+    /// What is announced of `structuredContent`, the failure of a typed tool included.
+    pub(super) output_text: Option<Box<RawValue>>,
 }
 
 impl Schemas {
@@ -26,15 +32,52 @@ impl Schemas {
         let result = result_schema(generate::<O>(Side::Output))?;
         Ok(Self {
             arguments: compile("input", &input)?,
-            result: compile("output", &Value::Object(result.clone()))?,
+            result: Some(compile("output", &Value::Object(result.clone()))?),
+            mirrored: ParamHeaders::of_schema(&input)?,
+            input_text: text(&input)?,
+            output_text: Some(text(&output_schema(result))?),
             input,
-            output: output_schema(result),
         })
+    }
+
+    /// Compiles a schema of arguments that is announced as it is written.
+    pub(super) fn as_written(input: Box<RawValue>) -> Result<Self, String> {
+        let schema = read("input", &input)?;
+        if schema.get("type") != Some(&json!("object")) {
+            return Err("its input schema is not one of an object".to_owned());
+        }
+        Ok(Self {
+            arguments: compile("input", &schema)?,
+            result: None,
+            mirrored: ParamHeaders::of_schema(&schema)?,
+            input: schema,
+            input_text: input,
+            output_text: None,
+        })
+    }
+
+    /// Adds a schema of `structuredContent` that is announced as it is written.
+    pub(super) fn output(mut self, output: Box<RawValue>) -> Result<Self, String> {
+        let schema = read("output", &output)?;
+        self.result = Some(compile("output", &schema)?);
+        self.output_text = Some(output);
+        Ok(self)
     }
 }
 
+fn text(schema: &Value) -> Result<Box<RawValue>, String> {
+    to_raw_value(schema).map_err(|error| format!("a schema cannot be written: {error}"))
+}
+
+fn read(which: &str, schema: &RawValue) -> Result<Value, String> {
+    let fault = |error: &dyn std::fmt::Display| format!("its {which} schema is no JSON: {error}");
+    reject_duplicate_keys(schema.get()).map_err(|error| fault(&error))?;
+    serde_json::from_str(schema.get()).map_err(|error| fault(&error))
+}
+
 fn compile(which: &str, schema: &Value) -> Result<Validator, String> {
-    jsonschema::draft202012::new(schema)
+    // Without `$schema` it is one of 2020-12.
+    jsonschema::validator_for(schema)
         .map_err(|error| format!("its {which} schema does not compile: {error}"))
 }
 

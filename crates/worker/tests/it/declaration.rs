@@ -62,7 +62,7 @@ fn a_result_with_an_error_of_its_own_is_kept_apart_from_a_failure() {
     }
     let tool = Tool::new("attempt", async |_, _: Nothing| {
         let error = String::new();
-        Ok(Attempt { error })
+        Ok::<_, ToolError>(Attempt { error })
     });
     let worker = worker().tool(tool);
     worker.check().unwrap();
@@ -100,7 +100,7 @@ fn arguments_and_results_that_are_no_objects_are_refused() {
     }
     refused(
         &worker().tool(Tool::new("a", async |_, _: u8| {
-            Ok(Text {
+            Ok::<_, ToolError>(Text {
                 text: String::new(),
             })
         })),
@@ -108,7 +108,7 @@ fn arguments_and_results_that_are_no_objects_are_refused() {
     );
     refused(
         &worker().tool(Tool::new("a", async |_, _: Own| {
-            Ok(Text {
+            Ok::<_, ToolError>(Text {
                 text: String::new(),
             })
         })),

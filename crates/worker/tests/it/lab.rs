@@ -160,7 +160,7 @@ pub(crate) fn worker() -> Worker {
         )
         .tool(
             Tool::new("share", async |_, share: ShareOf| {
-                Ok(Share {
+                Ok::<_, ToolError>(Share {
                     share: share.share.unwrap_or(f64::NAN),
                 })
             })
@@ -173,7 +173,7 @@ pub(crate) fn worker() -> Worker {
         }))
         .tool(Tool::new("panic", async |context: Context, _: Nothing| {
             assert!(context.remaining().is_zero(), "the secret of the tool");
-            Ok(Text {
+            Ok::<_, ToolError>(Text {
                 text: String::new(),
             })
         }))
@@ -181,7 +181,7 @@ pub(crate) fn worker() -> Worker {
             Tool::new("sleep", async |context: Context, _: Nothing| {
                 context.progress(2.0, Some(3.0), "two of three beds made");
                 std::future::pending::<()>().await;
-                Ok(Text {
+                Ok::<_, ToolError>(Text {
                     text: String::new(),
                 })
             })

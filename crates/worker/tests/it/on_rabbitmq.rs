@@ -128,7 +128,7 @@ async fn answer(mut call: PendingCall) -> String {
             let text = &body["result"]["content"][0]["text"];
             text.as_str().unwrap_or(&body.to_string()).to_owned()
         }
-        Frame::Notification(body) => panic!("{body:?} came before the answer"),
+        early => panic!("{early:?} came before the answer"),
     }
 }
 
