@@ -1,10 +1,10 @@
 use futures::future::BoxFuture;
-use protocol::mcp::{code, method};
+use protocol::mcp::{code, meta, method};
 use protocol::response::{CallToolResult, InputRequired, RpcError};
 use protocol::{ErrorCode, ToolError};
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 use service::Outcome;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
@@ -157,17 +157,31 @@ fn asked(
     if asks.input_requests.is_empty() && asks.request_state.is_none() {
         return Err(fault("it asks the client for nothing and has no state"));
     }
+    let mut required = json!({});
     for request in asks.input_requests.values() {
-        if let Some(required) = client.lacks(request).map_err(|why| fault(&why))? {
-            let message = format!(
-                "{about} needs an answer of the client that the client cannot give; declare in \
-                 _meta io.modelcontextprotocol/clientCapabilities: {required}"
-            );
-            let data = json!({ "requiredCapabilities": required });
-            return Err(RpcError::new(code::MISSING_CLIENT_CAPABILITY, message).data(data));
+        if let Some(lacks) = client.lacks(request).map_err(|why| fault(&why))? {
+            merge(&mut required, lacks);
         }
     }
+    if required != json!({}) {
+        let message = format!(
+            "{about} needs answers that the client cannot give; declare in _meta {}: {required}",
+            meta::CLIENT_CAPABILITIES
+        );
+        let data = json!({ "requiredCapabilities": required });
+        return Err(RpcError::new(code::MISSING_CLIENT_CAPABILITY, message).data(data));
+    }
     to_raw_value(asks).map_err(|error| unwritten(&error))
+}
+
+/// Adds the members of one object to another, at every depth.
+fn merge(all: &mut Value, more: Value) {
+    let (Value::Object(all), Value::Object(more)) = (all, more) else {
+        return;
+    };
+    for (key, value) in more {
+        merge(all.entry(key).or_insert_with(|| json!({})), value);
+    }
 }
 
 fn unwritten(error: &serde_json::Error) -> RpcError {

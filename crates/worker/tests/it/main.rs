@@ -7,17 +7,23 @@
 
 mod announcing;
 mod arguments;
+mod asking;
 mod calls;
 mod cancelling;
 mod declaration;
+mod events;
 mod failures;
 mod gate;
 mod lab;
 mod leaving;
+mod notifications;
 mod on_rabbitmq;
 mod once;
 mod progress;
+mod prompts;
+mod raw;
 mod requests;
+mod resources;
 mod results;
 mod site;
 mod spans;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Backoff, Bus, CallRequest, Caller, Frame, PendingCall, Queue, QueueState};
-use protocol::{Names, headers, mcp};
+use bus::{Backoff, Binding, Bus, CallRequest, Caller, Frame, PendingCall, Queue, QueueState};
+use protocol::{Change, Event, LogLevel, Names, ToolError, headers, mcp};
 use serde_json::{Value, json};
 use service::settings::AmqpUrl;
 use service::{Process, Settings, broker};
 use testkit::rabbitmq::{self, Vhost};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use worker::{Error, Worker};
+use worker::{Context, Error, Tool, Worker};
 
 use crate::gate::{Gate, until, within};
-use crate::lab;
+use crate::lab::{self, Nothing, Text};
 use crate::site::{category, worker};
 
 /// A virtual host with a worker and a caller, each on connections of their own.
@@ -94,6 +94,10 @@ impl Site {
 
     fn call(&self, tool: &str, message_id: &str) -> PendingCall {
         let params = json!({ "name": tool, "arguments": {} });
+        self.call_with(tool, message_id, &params)
+    }
+
+    fn call_with(&self, tool: &str, message_id: &str, params: &Value) -> PendingCall {
         let body = json!({
             "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params,
         });
@@ -255,4 +259,45 @@ async fn a_queue_of_another_version_ends_the_worker() {
     let exit = ended.unwrap().unwrap().unwrap_err().into_exit();
     assert_eq!(exit.code(), 69);
     assert!(exit.to_string().contains("delete_queue"), "{exit}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notifications_come_in_order_and_events_reach_who_listens() {
+    let talk = Tool::new("talk", async |context: Context, _: Nothing| {
+        context.notify(Change::ToolsListChanged);
+        context.log(LogLevel::Info, None, 1);
+        context.detach();
+        context.log(LogLevel::Info, None, 2);
+        let text = "done".to_owned();
+        Ok::<_, ToolError>(Text { text })
+    });
+    let mut site = Site::with(lab::worker().tool(talk)).await;
+    let link = site.bus.open("listener").await.unwrap();
+    let binding = Binding {
+        exchange: site.names.events_exchange().to_owned(),
+        pattern: site.names.event_key("#"),
+    };
+    let queue = Queue::exclusive("events", vec![binding]);
+    link.declare(&queue).await.unwrap();
+    let mut events = link.consume(&queue.name, None).await.unwrap();
+
+    let params = json!({"name": "talk", "_meta": {"io.modelcontextprotocol/logLevel": "debug"}});
+    let mut call = site.call_with("talk", "a", &params);
+    let mut told = Vec::new();
+    loop {
+        match within("a frame", call.next()).await.unwrap() {
+            Frame::Notification(body) => {
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                told.push(body["params"]["data"].clone());
+            }
+            Frame::Detach => told.push("detach".into()),
+            Frame::Final(_) => break,
+        }
+    }
+    assert_eq!(told, [json!(1), json!("detach"), json!(2)]);
+    let event = within("an event", futures::StreamExt::next(&mut events)).await;
+    let event: Event = serde_json::from_slice(&event.unwrap().message.body).unwrap();
+    assert_eq!(event.change(), Some(Change::ToolsListChanged));
+    site.stop().await;
+    site.tasks.shutdown().await;
 }

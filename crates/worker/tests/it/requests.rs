@@ -68,6 +68,16 @@ async fn parameters_of_another_form_are_refused() {
             "timeoutMs",
         ),
         (r#"{"name":"reboot"}"#, "unknown tool"),
+        (
+            r#"{"name":"probe","_meta":{"io.modelcontextprotocol/logLevel":"loud"}}"#,
+            "debug, info, notice",
+        ),
+        (
+            r#"{"name":"probe","_meta":{"io.modelcontextprotocol/clientCapabilities":[]}}"#,
+            "clientCapabilities",
+        ),
+        (r#"{"name":"probe","inputResponses":[]}"#, "inputResponses"),
+        (r#"{"name":"probe","requestState":{}}"#, "requestState"),
     ] {
         let body = body(params);
         let change = |request: &mut Publish| {
@@ -94,7 +104,7 @@ async fn headers_that_do_not_mirror_the_body_are_refused() {
 }
 
 #[tokio::test]
-async fn another_method_than_tools_call_is_refused() {
+async fn a_method_that_workers_do_not_serve_is_refused() {
     refused(
         |request| {
             request.message.body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.into();

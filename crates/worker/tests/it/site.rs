@@ -9,6 +9,7 @@ use bus::{Binding, Bus, Consumer, Delivery, Headers, Link, Message, Publish, Que
 use bytes::Bytes;
 use futures::StreamExt;
 use protocol::control::ANNOUNCE;
+use protocol::mcp::method;
 use protocol::{Category, Names, headers};
 use serde_json::{Value, json};
 use service::{Process, Settings};
@@ -133,17 +134,24 @@ impl Site {
     }
 
     pub(crate) fn request_with(&self, id: &str, tool: &str, params: &Value) -> Publish {
-        let body = json!({
-            "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params,
-        });
+        self.request_of(id, method::TOOLS_CALL, tool, params)
+    }
+
+    /// A request of any method, for what has this name or URI.
+    pub(crate) fn request_of(&self, id: &str, method: &str, name: &str, params: &Value) -> Publish {
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         let headers = Headers::default()
             .with(headers::PROTOCOL_VERSION, "2026-07-28")
-            .with(headers::METHOD, "tools/call")
-            .with(headers::NAME, tool)
+            .with(headers::METHOD, method)
+            .with(headers::NAME, name)
             .with(headers::DEADLINE, unix_ms_in(Duration::from_mins(1)));
+        let routed = match method {
+            method::TOOLS_CALL | method::PROMPTS_GET => name,
+            _ => "",
+        };
         Publish {
             exchange: Names::REQUESTS.to_owned(),
-            routing_key: self.names.tool_key(&category(), tool),
+            routing_key: self.names.tool_key(&category(), routed),
             mandatory: true,
             message: Message {
                 kind: Some(headers::kind::REQUEST.to_owned()),
@@ -155,6 +163,13 @@ impl Site {
                 ..Message::default()
             },
         }
+    }
+
+    /// Sends a request and waits for what comes first.
+    pub(crate) async fn ask(&mut self, method: &str, name: &str, params: &Value) -> Reply {
+        self.publish(self.request_of("a", method, name, params))
+            .await;
+        self.reply().await
     }
 
     pub(crate) async fn cancel(&self, id: &str) {
@@ -261,6 +276,8 @@ pub(crate) struct Reply {
     pub(crate) is_final: bool,
     pub(crate) instance: Option<String>,
     pub(crate) body: Value,
+    /// The body as it was written.
+    pub(crate) text: String,
 }
 
 impl Reply {
@@ -273,15 +290,21 @@ impl Reply {
             is_final: message.headers.is_true(headers::FINAL),
             instance: message.headers.text(headers::INSTANCE).map(str::to_owned),
             body: serde_json::from_slice(&message.body).unwrap(),
+            text: String::from_utf8(message.body.to_vec()).unwrap(),
         }
+    }
+
+    /// A result of any kind.
+    pub(crate) fn result(&self) -> &Value {
+        assert!(self.is_final, "{self:?}");
+        assert_eq!(self.kind, headers::kind::RESPONSE, "{self:?}");
+        &self.body["result"]
     }
 
     /// The text of a good result.
     pub(crate) fn text(&self) -> &str {
-        assert!(self.is_final, "{self:?}");
-        assert_eq!(self.kind, headers::kind::RESPONSE, "{self:?}");
-        assert_eq!(self.body["result"]["isError"], false, "{self:?}");
-        self.body["result"]["content"][0]["text"].as_str().unwrap()
+        assert_eq!(self.result()["isError"], false, "{self:?}");
+        self.result()["content"][0]["text"].as_str().unwrap()
     }
 
     /// The code of a tool's failure.
