@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code, meta};
 use protocol::response::RpcError;
-use protocol::{Meta, json};
+use protocol::{LogLevel, Meta, json};
 use serde_json::json;
 
 /// Whether a request carries the metadata of the stateless era.
@@ -57,6 +57,27 @@ pub(crate) fn requested_version<'a>(request_meta: &Meta<'a>) -> Result<Cow<'a, s
             );
             RpcError::new(code::INVALID_PARAMS, message)
         })
+}
+
+/// Checks the log level that a request asks for, if it does (MCP 2026-07-28, "Logging").
+///
+/// # Errors
+/// Invalid params when it is none.
+pub(crate) fn check_log_level(request_meta: &Meta<'_>) -> Result<(), RpcError> {
+    let is_known = request_meta.get(meta::LOG_LEVEL).is_none_or(|_| {
+        request_meta
+            .string(meta::LOG_LEVEL)
+            .is_some_and(|word| LogLevel::of(&word).is_some())
+    });
+    if is_known {
+        return Ok(());
+    }
+    let levels = LogLevel::ALL.map(LogLevel::as_str).join(", ");
+    let message = format!(
+        "params._meta key {:?} must be one of {levels}",
+        meta::LOG_LEVEL
+    );
+    Err(RpcError::new(code::INVALID_PARAMS, message))
 }
 
 /// Checks that requests of this revision are served without a session.
@@ -141,6 +162,21 @@ mod tests {
             r#"{"io.modelcontextprotocol/protocolVersion":"x","io.modelcontextprotocol/clientCapabilities":[]}"#,
             "must be an object",
         );
+    }
+
+    #[test]
+    fn a_log_level_is_one_of_the_eight_words() {
+        let check = |request_meta: &str, is_good: bool| {
+            let text = format!(r#"{{"_meta":{request_meta}}}"#);
+            let raw: Box<RawValue> = serde_json::from_str(&text).unwrap();
+            let params = RequestParams::parse(&raw).unwrap();
+            let outcome = check_log_level(&params.meta().unwrap());
+            assert_eq!(outcome.is_ok(), is_good, "{request_meta}");
+        };
+        check("{}", true);
+        check(r#"{"io.modelcontextprotocol/logLevel":"notice"}"#, true);
+        check(r#"{"io.modelcontextprotocol/logLevel":"Notice"}"#, false);
+        check(r#"{"io.modelcontextprotocol/logLevel":7}"#, false);
     }
 
     #[test]

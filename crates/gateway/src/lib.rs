@@ -6,11 +6,13 @@
 //! back: unchanged where both speak the stateless revision, otherwise with as little change as
 //! an older client needs.
 //!
-//! It is *not* the place for anything a tool does: no argument of a call is read here.
+//! It is *not* the place for anything a tool does: no argument of a call is read here, except
+//! those that their tool's schema wants mirrored in headers.
 //!
 //! The way in is [`serve`]; a binary of its own is [`main`]. A new front reads messages, calls
 //! `Gateway::answer` and writes what comes of it; `stdio` is the smallest example.
 
+mod answer;
 mod binary;
 mod call;
 mod catalogue;

@@ -9,7 +9,7 @@ use protocol::{Category, Meta};
 use serde_json::json;
 use service::Outcome;
 
-use crate::catalogue::{Deadlines, Snapshot};
+use crate::catalogue::{Deadlines, Kind, Snapshot};
 
 /// Most characters of an unknown name that are repeated to the caller.
 const REPEATED: usize = 100;
@@ -26,31 +26,53 @@ pub(crate) fn no_worker(category: &Category) -> RpcError {
     .data(json!({ "category": category, "retryable": true }))
 }
 
-/// A name that no worker has announced.
+/// A tool that no worker has announced.
 pub(crate) fn unknown_tool(name: &str, catalogue: &Snapshot) -> RpcError {
     let listed = protocol::canonical_tool_name(name);
     let category = Category::of_core_tool(&listed);
     if let Some(category) = category.filter(|category| !catalogue.lists(category)) {
         return no_worker(&category);
     }
-    let shown: String = name.chars().take(REPEATED).collect();
-    let alike = catalogue.alike(name);
-    let hint = match (alike.is_empty(), catalogue.is_empty()) {
-        (false, _) => format!("did you mean {}?", alike.join(", ")),
-        (true, false) => "tools/list names the tools there are".to_owned(),
-        (true, true) => "no worker has announced any tool yet".to_owned(),
-    };
-    RpcError::new(
-        code::INVALID_PARAMS,
-        format!("Unknown tool: {shown} ({hint})"),
-    )
-    .data(json!({ "tool": shown, "alike": alike }))
+    unknown(Kind::Tool, name, catalogue)
 }
 
-/// How long a call may take: what its caller asks for, or what its tool says.
+/// A prompt that no worker has announced.
+pub(crate) fn unknown_prompt(name: &str, catalogue: &Snapshot) -> RpcError {
+    unknown(Kind::Prompt, name, catalogue)
+}
+
+/// A URI that nothing announced gives. Up to revision 2025-11-25 it had a code of its own.
+pub(crate) fn unknown_resource(uri: &str, is_modern: bool) -> RpcError {
+    let code = if is_modern {
+        code::INVALID_PARAMS
+    } else {
+        code::RESOURCE_NOT_FOUND
+    };
+    let shown: String = uri.chars().take(REPEATED).collect();
+    let message = format!(
+        "Resource not found: {shown} (resources/list and resources/templates/list name what \
+         there is)"
+    );
+    RpcError::new(code, message).data(json!({ "uri": uri }))
+}
+
+fn unknown(kind: Kind, name: &str, catalogue: &Snapshot) -> RpcError {
+    let (word, member, list) = (kind.word(), kind.member(), catalogue.list(kind));
+    let shown: String = name.chars().take(REPEATED).collect();
+    let alike = list.alike(name);
+    let hint = match (alike.is_empty(), list.is_empty()) {
+        (false, _) => format!("did you mean {}?", alike.join(", ")),
+        (true, false) => format!("{member}/list names the {member} there are"),
+        (true, true) => format!("no worker has announced any {word} yet"),
+    };
+    let message = format!("Unknown {word}: {shown} ({hint})");
+    RpcError::new(code::INVALID_PARAMS, message).data(json!({ word: shown, "alike": alike }))
+}
+
+/// How long a call may take: what its caller asks for, or what is usual for what it asks.
 ///
 /// # Errors
-/// Invalid params when the caller asks for more than the tool allows.
+/// Invalid params when the caller asks for more than is allowed there.
 pub(crate) fn timeout(request_meta: &Meta<'_>, deadlines: Deadlines) -> Result<Duration, RpcError> {
     let asked = request_meta
         .timeout_ms()
@@ -63,13 +85,13 @@ pub(crate) fn timeout(request_meta: &Meta<'_>, deadlines: Deadlines) -> Result<D
     }
     let max = deadlines.max.as_millis();
     let message = format!(
-        "_meta key {:?} is above this tool's maximum of {max} ms",
+        "_meta key {:?} is above the maximum of {max} ms here",
         meta::TIMEOUT_MS
     );
     Err(RpcError::new(code::INVALID_PARAMS, message).data(json!({ "maxTimeoutMs": max })))
 }
 
-/// The broker cannot be reached, so nothing is known of the tools.
+/// The broker cannot be reached, so nothing is known of the workers.
 pub(crate) fn no_broker() -> RpcError {
     RpcError::new(
         code::BROKER_UNAVAILABLE,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use protocol::mcp::method;
 use protocol::{Envelope, Error, Kind, Meta, RequestParams};
@@ -34,6 +35,8 @@ pub(crate) struct Request<'a> {
     pub(crate) raw_params: Option<&'a RawValue>,
     pub(crate) params: RequestParams<'a>,
     pub(crate) meta: Meta<'a>,
+    /// What came with it by HTTP.
+    pub(crate) headers: Option<&'a HeaderMap>,
 }
 
 impl<'a> Request<'a> {
@@ -60,6 +63,7 @@ impl<'a> Request<'a> {
             raw_params,
             params,
             meta,
+            headers: None,
         }))
     }
 
@@ -80,12 +84,22 @@ impl<'a> Request<'a> {
 
     /// The method for logs and metrics, where what clients make up must not add up.
     pub(crate) fn known_method(&self) -> &'static str {
-        const KNOWN: [&str; 5] = [
+        const KNOWN: [&str; 15] = [
             method::DISCOVER,
             method::INITIALIZE,
             method::PING,
             method::TOOLS_LIST,
             method::TOOLS_CALL,
+            method::RESOURCES_LIST,
+            method::RESOURCE_TEMPLATES_LIST,
+            method::RESOURCES_READ,
+            method::RESOURCES_SUBSCRIBE,
+            method::RESOURCES_UNSUBSCRIBE,
+            method::PROMPTS_LIST,
+            method::PROMPTS_GET,
+            method::COMPLETE,
+            method::SET_LEVEL,
+            method::LISTEN,
         ];
         KNOWN
             .into_iter()

@@ -83,12 +83,14 @@ impl Server {
             instance.clone(),
             config.message_ttl,
         );
+        let hub = Hub::new();
         let (listener, catalogue) = Listener::new(
             Arc::clone(&bus),
             names.clone(),
             instance.clone(),
             caller.clone(),
             config.patient.clone(),
+            hub.clone(),
         );
         let gateway = Arc::new(Gateway {
             catalogue,
@@ -100,7 +102,7 @@ impl Server {
             keys: Arc::new(Keyring::random()),
             sessions: Sessions::default(),
             inputs: Inputs::default(),
-            hub: Hub::new(),
+            hub,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });

@@ -8,13 +8,15 @@ use bus::{
 };
 use futures::{FutureExt, StreamExt};
 use protocol::control::{self, Announcement, Digest};
-use protocol::{Category, Envelope, Instance, Kind, Names, headers, response};
+use protocol::{Category, Change, Envelope, Instance, Names, headers, response};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::kind::Kind;
 use super::registry::Registry;
 use super::{Catalogue, Writer};
+use crate::news::Hub;
 
 /// How long workers have to answer the first question for announcements.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -37,6 +39,7 @@ pub(crate) struct Listener {
     generation: AtomicU64,
     registry: Mutex<Registry>,
     writer: Writer,
+    hub: Hub,
 }
 
 /// When announcements were asked for, and whether they have to be.
@@ -47,14 +50,16 @@ struct Asking {
 }
 
 impl Listener {
-    /// A listener and the catalogue it keeps. Tools of the categories in `always_listed` stay
-    /// listed without a worker.
+    /// A listener and the catalogue it keeps. What the categories in `always_listed` announced
+    /// stays listed without a worker. `hub` is told which lists change, once the workers that
+    /// were running at the start have been heard.
     pub(crate) fn new(
         bus: Arc<dyn Bus>,
         names: Names,
         instance: String,
         caller: Caller,
         always_listed: HashSet<Category>,
+        hub: Hub,
     ) -> (Self, Catalogue) {
         let (writer, catalogue) = Catalogue::new();
         let listener = Self {
@@ -65,6 +70,7 @@ impl Listener {
             generation: AtomicU64::new(0),
             registry: Mutex::new(Registry::new(always_listed)),
             writer,
+            hub,
         };
         (listener, catalogue)
     }
@@ -188,14 +194,22 @@ impl Listener {
 
     fn publish_snapshot(&self) {
         let last = Arc::clone(&self.writer.snapshot.borrow());
-        if let Some(snapshot) = self.registry().snapshot(&last) {
-            if snapshot.generation() != last.generation() {
-                info!(
-                    generation = snapshot.generation(),
-                    "the tool list has changed"
-                );
+        let Some(snapshot) = self.registry().snapshot(&last) else {
+            return;
+        };
+        let kinds = snapshot.changed_since(&last);
+        for kind in &kinds {
+            let generation = snapshot.list(*kind).generation();
+            info!(list = kind.member(), generation, "a list has changed");
+        }
+        self.writer.snapshot.send_replace(Arc::new(snapshot));
+        if *self.writer.settled.borrow() {
+            let mut changes: Vec<Change> = kinds.into_iter().map(Kind::change).collect();
+            // Resources and their templates stand side by side and share their news.
+            changes.dedup();
+            for change in changes {
+                self.hub.tell(change);
             }
-            self.writer.snapshot.send_replace(Arc::new(snapshot));
         }
     }
 
@@ -217,7 +231,7 @@ enum Heard {
 
 fn read(body: &[u8]) -> Result<Heard, String> {
     let envelope = Envelope::parse(body).map_err(|error| error.to_string())?;
-    let Kind::Notification {
+    let protocol::Kind::Notification {
         params: Some(params),
         ..
     } = envelope.kind

@@ -1,26 +1,30 @@
-//! Which tools there are, from what workers announce.
+//! Which tools, resources and prompts there are, from what workers announce.
 //!
 //! [`listen`] hears the announcements and keeps a [`registry::Registry`]; requests read the
 //! latest [`Snapshot`], which is immutable, so no request waits for an announcement.
 
+mod descriptor;
+mod item;
+mod kind;
+mod list;
 mod listen;
 mod registry;
 mod snapshot;
-mod tool;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub(crate) use item::{Deadlines, Item};
+pub(crate) use kind::Kind;
 pub(crate) use listen::Listener;
 pub(crate) use snapshot::Snapshot;
-pub(crate) use tool::{Deadlines, Tool};
 
 /// How long a request waits at the start of the process for the workers to be heard.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The tools as they are known now; cheap to clone.
+/// What is known now; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Catalogue {
     snapshot: watch::Receiver<Arc<Snapshot>>,

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use protocol::{Announcement, Category, Digest, Instance};
 use semver::Version;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::item::Item;
+use super::kind::{Kind, PerKind};
+use super::list::List;
 use super::snapshot::Snapshot;
-use super::tool::Tool;
 
 /// An instance that is silent for longer is gone.
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
@@ -16,9 +19,11 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 const FAREWELL: Duration = Duration::from_secs(30);
 /// Most instances that are kept.
 const MAX_INSTANCES: usize = 4096;
-/// Most tools in one announcement.
-const MAX_TOOLS: usize = 10_000;
-/// Beyond so many remembered tools, those that nobody offers any more are forgotten.
+/// Most items of one kind in one announcement.
+const MAX_ITEMS: usize = 10_000;
+/// Most templates in one announcement: each is tried for a URI that is no resource's.
+const MAX_TEMPLATES: usize = 1000;
+/// Beyond so many remembered items of a kind, those that nobody offers any more are forgotten.
 const MAX_REMEMBERED: usize = 50_000;
 
 /// What the announcements say, as a state machine without a clock or a bus.
@@ -27,18 +32,20 @@ pub(crate) struct Registry {
     instances: HashMap<Instance, Live>,
     /// Instances that said goodbye, and when they surely are gone.
     leaving: HashMap<Instance, Instant>,
-    /// Every tool there ever was, so that a call to one can say what is missing. A name
-    /// belongs to the category of the tool that stands here.
-    remembered: BTreeMap<String, Arc<Tool>>,
-    /// Categories whose tools stay listed without a worker.
+    /// Everything there ever was, so that a call to it can say what is missing. A key belongs to
+    /// the category of the item that stands here.
+    remembered: PerKind<BTreeMap<String, Arc<Item>>>,
+    /// Categories whose items stay listed without a worker.
     always_listed: HashSet<Category>,
-    generation: u64,
 }
+
+/// What an instance offers.
+type Offer = PerKind<Vec<Arc<Item>>>;
 
 #[derive(Debug)]
 struct Live {
     digest: String,
-    tools: Arc<[Arc<Tool>]>,
+    offer: Arc<Offer>,
     last_word: Instant,
 }
 
@@ -50,19 +57,13 @@ impl Registry {
         }
     }
 
-    /// Takes a whole announcement; tools that are not acceptable are logged and left out.
+    /// Takes a whole announcement; items that are not acceptable are logged and left out.
     pub(crate) fn announce(&mut self, announcement: Announcement, now: Instant) {
-        let Announcement {
-            instance,
-            version,
-            digest,
-            tools,
-            ..
-        } = announcement;
+        let instance = announcement.instance.clone();
         if let Some(live) = self
             .instances
             .get_mut(&instance)
-            .filter(|live| live.digest == digest)
+            .filter(|live| live.digest == announcement.digest)
         {
             live.last_word = now;
             return;
@@ -71,28 +72,25 @@ impl Registry {
             warn!(?instance, "announcement refused: too many workers");
             return;
         }
-        let tools = match (
-            self.twin(&instance.category, &digest),
-            version.parse::<Version>(),
-        ) {
-            (Some(tools), _) => tools,
-            (None, Ok(version)) => read_tools(&instance, &version, &tools),
-            (None, Err(error)) => {
-                warn!(?instance, version, %error, "all tools refused: not a semantic version");
-                // Kept without tools, so that its digests are no reason to ask again.
-                Arc::default()
-            }
-        };
-        self.report_second_claims(&instance, &tools);
-        info!(instance = instance.instance, category = %instance.category, version, tools = tools.len(), "worker announced");
-        self.instances.insert(
-            instance,
-            Live {
-                digest,
-                tools,
-                last_word: now,
-            },
+        let twin = self.twin(&instance.category, &announcement.digest);
+        let offer = twin.unwrap_or_else(|| Arc::new(read_offer(&announcement)));
+        self.report_second_claims(&instance, &offer);
+        info!(
+            instance = instance.instance,
+            category = %instance.category,
+            version = announcement.version,
+            tools = offer[Kind::Tool].len(),
+            resources = offer[Kind::Resource].len(),
+            templates = offer[Kind::Template].len(),
+            prompts = offer[Kind::Prompt].len(),
+            "worker announced"
         );
+        let live = Live {
+            digest: announcement.digest,
+            offer,
+            last_word: now,
+        };
+        self.instances.insert(instance, live);
     }
 
     /// Takes a sign of life; false when the announcement it stands for is not known.
@@ -106,7 +104,7 @@ impl Registry {
         }
     }
 
-    /// Takes the tools of an instance that says goodbye off the list.
+    /// Takes what an instance that says goodbye offered off the lists.
     pub(crate) fn goodbye(&mut self, instance: Instance, now: Instant) {
         if self.instances.remove(&instance).is_some() {
             info!(instance = instance.instance, category = %instance.category, "worker leaves");
@@ -141,111 +139,161 @@ impl Registry {
         }
     }
 
-    /// The catalogue as it is now; its generation grows when the listed tools changed.
+    /// The catalogue as it is now; `None` when it is as it was. The generation of a list grows
+    /// when what it shows changed.
     pub(crate) fn snapshot(&mut self, last: &Snapshot) -> Option<Snapshot> {
-        let offered = self.offered();
-        self.remembered.extend(
+        let mut is_same = true;
+        let lists = PerKind::of(|kind| match self.list(kind, last.list(kind)) {
+            Some(new) => {
+                is_same = false;
+                Arc::new(new)
+            }
+            None => Arc::clone(last.list(kind)),
+        });
+        (!is_same).then(|| Snapshot::new(lists))
+    }
+
+    fn list(&mut self, kind: Kind, last: &List) -> Option<List> {
+        let offered = self.offered(kind);
+        let remembered = &mut self.remembered[kind];
+        remembered.extend(
             offered
                 .iter()
-                .map(|(name, tool)| (name.clone(), Arc::clone(tool))),
+                .map(|(key, item)| (key.clone(), Arc::clone(item))),
         );
-        if self.remembered.len() > MAX_REMEMBERED {
-            self.remembered.retain(|name, _| offered.contains_key(name));
+        if remembered.len() > MAX_REMEMBERED {
+            remembered.retain(|key, _| offered.contains_key(key));
         }
-        let listed: Vec<Arc<Tool>> = self
-            .remembered
+        let listed: Vec<Arc<Item>> = remembered
             .values()
-            .filter(|tool| {
-                offered.contains_key(&tool.name) || self.always_listed.contains(&tool.category)
+            .filter(|item| {
+                offered.contains_key(&item.key) || self.always_listed.contains(&item.category)
             })
             .cloned()
             .collect();
-        let is_same = last.has_listed(&listed) && last.knows_all(&self.remembered);
-        if is_same {
+        let is_listed = last.has_listed(&listed);
+        if is_listed && last.knows_all(remembered) {
             return None;
         }
-        if !last.has_listed(&listed) {
-            self.generation += 1;
-        }
-        Some(Snapshot::new(self.generation, listed, &self.remembered))
+        let generation = last.generation() + u64::from(!is_listed);
+        Some(List::new(kind, generation, listed, remembered))
     }
 
-    /// The tools that live instances offer: one descriptor for each name, of its owner.
-    fn offered(&self) -> BTreeMap<String, Arc<Tool>> {
-        let mut claims: BTreeMap<(String, Category), Arc<Tool>> = BTreeMap::new();
+    /// What live instances offer: one descriptor for each key, of its owner.
+    fn offered(&self, kind: Kind) -> BTreeMap<String, Arc<Item>> {
+        let mut claims: BTreeMap<(&str, &Category), &Arc<Item>> = BTreeMap::new();
         let mut seen = HashSet::new();
         for live in self.instances.values() {
-            // Replicas share one set of tools.
-            if !seen.insert(Arc::as_ptr(&live.tools).cast::<()>()) {
+            // Replicas share one offer.
+            if !seen.insert(Arc::as_ptr(&live.offer)) {
                 continue;
             }
-            for tool in live.tools.iter() {
-                let claim = (tool.name.clone(), tool.category.clone());
-                let best = claims.entry(claim).or_insert_with(|| Arc::clone(tool));
-                if tool.outranks(best) {
-                    *best = Arc::clone(tool);
+            for item in &live.offer[kind] {
+                let best = claims.entry((&item.key, &item.category)).or_insert(item);
+                if item.outranks(best) {
+                    *best = item;
                 }
             }
         }
-        let mut offered: BTreeMap<String, Arc<Tool>> = BTreeMap::new();
-        for ((name, category), tool) in claims {
-            if self.owner(&name) == Some(&category) || !offered.contains_key(&name) {
-                offered.insert(name, tool);
+        let mut offered: BTreeMap<String, Arc<Item>> = BTreeMap::new();
+        for ((key, category), item) in claims {
+            if self.owner(kind, key) == Some(category) || !offered.contains_key(key) {
+                offered.insert(key.to_owned(), Arc::clone(item));
             }
         }
         offered
     }
 
-    fn owner(&self, name: &str) -> Option<&Category> {
-        self.remembered.get(name).map(|tool| &tool.category)
+    fn owner(&self, kind: Kind, key: &str) -> Option<&Category> {
+        self.remembered[kind].get(key).map(|item| &item.category)
     }
 
-    fn twin(&self, category: &Category, digest: &str) -> Option<Arc<[Arc<Tool>]>> {
+    fn twin(&self, category: &Category, digest: &str) -> Option<Arc<Offer>> {
         self.instances
             .iter()
             .find(|(other, live)| other.category == *category && live.digest == digest)
-            .map(|(_, live)| Arc::clone(&live.tools))
+            .map(|(_, live)| Arc::clone(&live.offer))
     }
 
-    fn report_second_claims(&self, instance: &Instance, tools: &[Arc<Tool>]) {
-        for tool in tools {
-            let owner = self
-                .owner(&tool.name)
-                .filter(|owner| **owner != tool.category);
-            if let Some(owner) = owner.filter(|owner| self.is_offered_by(&tool.name, owner)) {
-                warn!(?instance, tool = tool.name, %owner, "tool refused: the name belongs to another category");
+    fn report_second_claims(&self, instance: &Instance, offer: &Offer) {
+        for kind in Kind::ALL {
+            for item in &offer[kind] {
+                let owner = self
+                    .owner(kind, &item.key)
+                    .filter(|owner| **owner != item.category)
+                    .filter(|owner| self.is_offered_by(kind, &item.key, owner));
+                if let Some(owner) = owner {
+                    warn!(
+                        ?instance, kind = kind.word(), key = item.key, %owner,
+                        "refused: the name belongs to another category"
+                    );
+                }
             }
         }
     }
 
-    fn is_offered_by(&self, name: &str, category: &Category) -> bool {
+    fn is_offered_by(&self, kind: Kind, key: &str, category: &Category) -> bool {
         self.instances.iter().any(|(instance, live)| {
-            instance.category == *category && live.tools.iter().any(|tool| tool.name == name)
+            instance.category == *category && live.offer[kind].iter().any(|item| item.key == key)
         })
     }
 }
 
-fn read_tools(
+fn read_offer(announcement: &Announcement) -> Offer {
+    let (instance, version) = (&announcement.instance, &announcement.version);
+    let version: Version = match version.parse() {
+        Ok(version) => version,
+        Err(error) => {
+            warn!(?instance, version, %error, "everything refused: not a semantic version");
+            // Kept without items, so that its digests are no reason to ask again.
+            return Offer::default();
+        }
+    };
+    PerKind::of(|kind| {
+        let texts = match kind {
+            Kind::Tool => &announcement.tools,
+            Kind::Resource => &announcement.resources,
+            Kind::Template => &announcement.resource_templates,
+            Kind::Prompt => &announcement.prompts,
+        };
+        read_items(kind, instance, &version, texts)
+    })
+}
+
+fn read_items(
+    kind: Kind,
     instance: &Instance,
     version: &Version,
-    tools: &[Box<serde_json::value::RawValue>],
-) -> Arc<[Arc<Tool>]> {
-    let mut names = HashSet::new();
-    let mut accepted = Vec::new();
-    if tools.len() > MAX_TOOLS {
+    texts: &[Box<RawValue>],
+) -> Vec<Arc<Item>> {
+    let most = if kind == Kind::Template {
+        MAX_TEMPLATES
+    } else {
+        MAX_ITEMS
+    };
+    let (word, number) = (kind.word(), texts.len());
+    if number > most {
         warn!(
             ?instance,
-            tools = tools.len(),
-            most = MAX_TOOLS,
-            "too many tools: the rest is refused"
+            kind = word,
+            number,
+            most,
+            "too many: the rest is refused"
         );
     }
-    for text in tools.iter().take(MAX_TOOLS) {
-        match Tool::read(text, &instance.category, version) {
-            Ok(tool) if names.insert(tool.name.clone()) => accepted.push(Arc::new(tool)),
-            Ok(tool) => warn!(?instance, tool = tool.name, "tool refused: announced twice"),
-            Err(reason) => warn!(?instance, reason, "tool refused"),
+    let mut keys = HashSet::new();
+    let mut accepted = Vec::new();
+    for text in texts.iter().take(most) {
+        match Item::read(kind, text, &instance.category, version) {
+            Ok(item) if keys.insert(item.key.clone()) => accepted.push(Arc::new(item)),
+            Ok(item) => warn!(
+                ?instance,
+                kind = word,
+                key = item.key,
+                "refused: announced twice"
+            ),
+            Err(reason) => warn!(?instance, kind = word, reason, "refused"),
         }
     }
-    accepted.into()
+    accepted
 }

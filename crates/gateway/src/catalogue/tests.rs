@@ -76,8 +76,11 @@ impl Bench {
     }
 
     fn listed(&self) -> Vec<String> {
-        let page: serde_json::Value =
-            serde_json::from_str(&format!("{{{}}}", self.last.page(None).unwrap())).unwrap();
+        let page: serde_json::Value = serde_json::from_str(&format!(
+            "{{{}}}",
+            self.last.list(Kind::Tool).page(None).unwrap()
+        ))
+        .unwrap();
         page["tools"]
             .as_array()
             .unwrap()
@@ -114,7 +117,7 @@ fn descriptors_pass_through_byte_for_byte() {
     let text = r#"{ "name":"x","inputSchema":{"type":"object","multipleOf":1.0, "$anchor":"a"},"new":[1e2] }"#;
     bench.announce("a", "lab", "1.0.0", &[text]);
     assert_eq!(
-        bench.last.page(None).unwrap(),
+        bench.last.list(Kind::Tool).page(None).unwrap(),
         format!(r#""tools":[{text}]"#)
     );
 }
@@ -123,19 +126,19 @@ fn descriptors_pass_through_byte_for_byte() {
 fn replicas_list_their_tools_once_and_until_the_last_one_leaves() {
     let mut bench = Bench::new(&[]);
     bench.announce("a", "network", "1.0.0", &["ping"]);
-    let generation = bench.last.generation();
+    let generation = bench.last.list(Kind::Tool).generation();
     bench.announce("b", "network", "1.0.0", &["ping"]);
     assert_eq!(bench.listed(), ["ping"]);
     bench.goodbye("a", "network");
     assert_eq!(bench.listed(), ["ping"]);
     assert_eq!(
-        bench.last.generation(),
+        bench.last.list(Kind::Tool).generation(),
         generation,
         "nothing changed for clients"
     );
     bench.goodbye("b", "network");
     assert!(bench.listed().is_empty());
-    assert!(bench.last.generation() > generation);
+    assert!(bench.last.list(Kind::Tool).generation() > generation);
 }
 
 #[test]
@@ -175,11 +178,11 @@ fn a_call_to_a_tool_without_workers_still_finds_its_category() {
     bench.announce("a", "network", "1.0.0", &["ping", "telnet"]);
     bench.goodbye("a", "network");
     assert_eq!(
-        bench.last.find("ping").unwrap().category,
+        bench.last.tool("ping").unwrap().category,
         Category::network()
     );
-    assert_eq!(bench.last.find("tcp_connect").unwrap().name, "telnet");
-    assert!(bench.last.find("pong").is_none());
+    assert_eq!(bench.last.tool("tcp_connect").unwrap().key, "telnet");
+    assert!(bench.last.tool("pong").is_none());
 }
 
 #[test]
@@ -197,12 +200,12 @@ fn a_name_belongs_to_the_first_category_that_claims_it() {
     let mut bench = Bench::new(&[]);
     bench.announce("a", "zoo", "1.0.0", &["probe"]);
     bench.announce("b", "lab", "9.0.0", &["probe", "other"]);
-    assert_eq!(bench.last.find("probe").unwrap().category.as_str(), "zoo");
+    assert_eq!(bench.last.tool("probe").unwrap().category.as_str(), "zoo");
     assert_eq!(bench.listed(), ["other", "probe"]);
     bench.goodbye("a", "zoo");
-    assert_eq!(bench.last.find("probe").unwrap().category.as_str(), "lab");
+    assert_eq!(bench.last.tool("probe").unwrap().category.as_str(), "lab");
     bench.announce("a2", "zoo", "1.0.0", &["probe"]);
-    assert_eq!(bench.last.find("probe").unwrap().category.as_str(), "lab");
+    assert_eq!(bench.last.tool("probe").unwrap().category.as_str(), "lab");
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn the_higher_version_is_listed_then_the_greater_hash() {
         let mut bench = Bench::new(&[]);
         bench.announce("a", "lab", first.0, &[&descriptor("probe", first.1)]);
         bench.announce("b", "lab", second.0, &[&descriptor("probe", second.1)]);
-        let text = bench.last.find("probe").unwrap().text.get().to_owned();
+        let text = bench.last.tool("probe").unwrap().text.get().to_owned();
         assert!(
             text.contains(expected),
             "{first:?} and {second:?} gave {text}"
@@ -232,7 +235,7 @@ fn the_higher_version_is_listed_then_the_greater_hash() {
         let mut bench = Bench::new(&[]);
         bench.announce("a", "lab", "1.0.0", &[&descriptor("probe", order[0])]);
         bench.announce("b", "lab", "1.0.0", &[&descriptor("probe", order[1])]);
-        either.push(bench.last.find("probe").unwrap().text.get().to_owned());
+        either.push(bench.last.tool("probe").unwrap().text.get().to_owned());
     }
     assert_eq!(
         either[0], either[1],
@@ -262,7 +265,11 @@ fn pages_follow_each_other_by_name_also_when_tools_come_and_go() {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     bench.announce("a", "lab", "1.0.0", &all);
     let page = |bench: &Bench, cursor: Option<&str>| -> serde_json::Value {
-        serde_json::from_str(&format!("{{{}}}", bench.last.page(cursor).unwrap())).unwrap()
+        serde_json::from_str(&format!(
+            "{{{}}}",
+            bench.last.list(Kind::Tool).page(cursor).unwrap()
+        ))
+        .unwrap()
     };
     let first = page(&bench, None);
     assert_eq!(first["tools"].as_array().unwrap().len(), 100);
@@ -277,8 +284,11 @@ fn pages_follow_each_other_by_name_also_when_tools_come_and_go() {
     let third = page(&bench, second["nextCursor"].as_str());
     assert_eq!(third["tools"].as_array().unwrap().len(), 50);
     assert!(third.get("nextCursor").is_none());
-    for bad in ["", "%", "a", "AAAA", "dDA5OQ=="] {
-        assert!(bench.last.page(Some(bad)).is_err(), "{bad}");
+    for bad in ["", "%", "a", "AAAA", "dHQwOTk=", "cHQwOTk"] {
+        assert!(
+            bench.last.list(Kind::Tool).page(Some(bad)).is_err(),
+            "{bad}"
+        );
     }
 }
 
@@ -286,6 +296,6 @@ fn pages_follow_each_other_by_name_also_when_tools_come_and_go() {
 fn a_name_that_is_not_known_brings_up_those_like_it() {
     let mut bench = Bench::new(&[]);
     bench.announce("a", "network", "1.0.0", &["ping", "telnet", "whois"]);
-    assert_eq!(bench.last.alike("pinng"), ["ping"]);
-    assert!(bench.last.alike("zzzz").is_empty());
+    assert_eq!(bench.last.list(Kind::Tool).alike("pinng"), ["ping"]);
+    assert!(bench.last.list(Kind::Tool).alike("zzzz").is_empty());
 }

@@ -1,9 +1,10 @@
 //! What the headers of a request say about its body.
 
+use std::borrow::Cow;
+
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use protocol::header_value;
 use protocol::mcp::{code, method};
 use protocol::response::RpcError;
 use service::TraceContext;
@@ -92,8 +93,8 @@ impl<'a> McpHeaders<'a> {
         same("MCP-Protocol-Version", self.version, version)?;
         same("Mcp-Method", self.method, &request.method)?;
         let key = match request.method.as_ref() {
-            method::TOOLS_CALL | "prompts/get" => "name",
-            "resources/read" => "uri",
+            method::TOOLS_CALL | method::PROMPTS_GET => "name",
+            method::RESOURCES_READ => "uri",
             _ => return Ok(()),
         };
         match (self.name, request.params.string(key)) {
@@ -131,19 +132,9 @@ fn same(name: &str, header: Option<&str>, body: &str) -> Result<(), RpcError> {
     }
 }
 
-/// A value that is not safe in a header travels as `=?base64?…?=`.
-fn decode(value: &str) -> Result<String, RpcError> {
-    let encoded = value
-        .strip_prefix("=?base64?")
-        .and_then(|rest| rest.strip_suffix("?="));
-    let Some(encoded) = encoded else {
-        return Ok(value.to_owned());
-    };
-    let decoded = STANDARD
-        .decode(encoded)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.ok_or_else(|| mismatch("header Mcp-Name is not valid Base64 of UTF-8 text".to_owned()))
+/// The name behind the header, which may be encoded.
+fn decode(value: &str) -> Result<Cow<'_, str>, RpcError> {
+    header_value::decode(value).map_err(|error| mismatch(format!("header Mcp-Name: {error}")))
 }
 
 fn cut(text: &str) -> String {

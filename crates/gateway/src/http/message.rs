@@ -42,6 +42,8 @@ impl Front {
         match (envelope.kind, Request::read(body, &envelope)) {
             (Kind::Request { .. }, Ok(Some(request))) => {
                 let trace = headers::trace(headers);
+                let headers = Some(headers);
+                let request = Request { headers, ..request };
                 self.request(&mcp, &request, &trace, place).await
             }
             (Kind::Request { .. }, Err(error)) => bad_request(&envelope, &(&error).into()),

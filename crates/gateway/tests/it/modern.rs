@@ -26,7 +26,13 @@ async fn the_server_tells_what_it_speaks_and_what_it_can() {
     assert_eq!(result["supportedVersions"][0], "2026-07-28");
     assert_eq!(
         result["capabilities"],
-        json!({ "tools": { "listChanged": false } })
+        json!({
+            "completions": {},
+            "logging": {},
+            "prompts": { "listChanged": true },
+            "resources": { "subscribe": true, "listChanged": true },
+            "tools": { "listChanged": true },
+        })
     );
     assert_eq!(
         result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"],
@@ -261,7 +267,7 @@ async fn methods_of_other_eras_are_not_found() {
         "ping",
         "logging/setLevel",
         "resources/subscribe",
-        "subscriptions/listen",
+        "resources/unsubscribe",
         "x",
     ] {
         let answer = gate.client().modern(&request(9, method)).await;

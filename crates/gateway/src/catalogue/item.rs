@@ -1,54 +1,62 @@
 use std::time::Duration;
 
-use protocol::{Category, ToolDescriptor, json};
+use protocol::{Category, ParamHeaders, UriTemplate, json};
 use semver::Version;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use super::descriptor::Facts;
+use super::kind::Kind;
+
 /// The largest descriptor that is accepted, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// Deadline of a call to a tool that announces none.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// Deadline of a request to what announces none.
+pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Longest deadline that may be asked for where nothing is announced yet; the worker holds the
 /// call to the tool's own.
 const MAX_DEADLINE_UNHEARD: Duration = Duration::from_mins(10);
 
-/// One announced tool: what routing needs, beside the descriptor as its worker wrote it.
+/// One announced tool, resource, template or prompt: what routing needs, beside the descriptor
+/// as its worker wrote it.
 #[derive(Debug, Clone)]
-pub(crate) struct Tool {
-    pub(crate) name: String,
+pub(crate) struct Item {
+    /// Tells it from all others of its kind: a name, a URI or a URI template.
+    pub(crate) key: String,
     pub(crate) category: Category,
     pub(crate) deadlines: Deadlines,
     pub(crate) at_most_once: bool,
+    /// The arguments that are mirrored in headers.
+    pub(crate) params: ParamHeaders,
+    template: Option<UriTemplate>,
     /// The descriptor, byte for byte.
     pub(crate) text: Box<RawValue>,
     rank: Rank,
 }
 
-/// How long calls of a tool may take.
+/// How long requests may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadlines {
-    /// For calls that ask for none.
+    /// For requests that ask for none.
     pub(crate) default: Duration,
-    /// The longest a call may ask for.
+    /// The longest a request may ask for.
     pub(crate) max: Duration,
 }
 
-/// Which of several descriptors of one tool is listed: the greatest.
+/// Which of several descriptors of one item is listed: the greatest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     version: Version,
     hash: [u8; 32],
 }
 
-impl Tool {
+impl Item {
     /// Checks a descriptor that a worker of `category` announced.
     ///
     /// # Errors
     /// Why it is refused, with the value at fault.
     pub(crate) fn read(
+        kind: Kind,
         text: &RawValue,
         category: &Category,
         version: &Version,
@@ -57,102 +65,63 @@ impl Tool {
             return Err(format!("the descriptor is longer than {MAX_BYTES} bytes"));
         }
         json::reject_duplicate_keys(text.get()).map_err(|error| why(&error))?;
-        let descriptor: ToolDescriptor =
-            serde_json::from_str(text.get()).map_err(|error| error.to_string())?;
-        check_owner(&descriptor, category)?;
-        check_schema("inputSchema", &descriptor.input_schema)?;
-        if descriptor.input_schema.get("type") != Some(&Value::from("object")) {
-            return Err("the root of inputSchema must have \"type\": \"object\"".to_owned());
-        }
-        if let Some(schema) = &descriptor.output_schema {
-            check_schema("outputSchema", schema)?;
-        }
-        Ok(Self {
-            deadlines: deadlines(&descriptor)?,
-            at_most_once: descriptor.meta.at_most_once,
-            name: descriptor.name,
-            category: category.clone(),
-            rank: Rank {
-                version: version.clone(),
-                hash: Sha256::digest(text.get()).into(),
-            },
-            text: text.to_owned(),
-        })
+        let facts = Facts::read(kind, text.get(), category)?;
+        let rank = Rank {
+            version: version.clone(),
+            hash: Sha256::digest(text.get()).into(),
+        };
+        Ok(Self::new(facts, category.clone(), text.to_owned(), rank))
     }
 
     /// A tool of which no worker has spoken yet, to call it once one does.
     pub(crate) fn expected(name: String, category: Category) -> Self {
-        Self {
+        let facts = Facts {
+            key: name,
             deadlines: Deadlines {
                 default: DEFAULT_DEADLINE,
                 max: MAX_DEADLINE_UNHEARD,
             },
             // Unless its worker says that a call has started, it makes no difference.
             at_most_once: true,
-            name,
+            params: ParamHeaders::default(),
+            template: None,
+        };
+        let rank = Rank {
+            version: Version::new(0, 0, 0),
+            hash: [0; 32],
+        };
+        Self::new(facts, category, RawValue::NULL.to_owned(), rank)
+    }
+
+    fn new(facts: Facts, category: Category, text: Box<RawValue>, rank: Rank) -> Self {
+        Self {
+            key: facts.key,
             category,
-            rank: Rank {
-                version: Version::new(0, 0, 0),
-                hash: [0; 32],
-            },
-            text: RawValue::NULL.to_owned(),
+            deadlines: facts.deadlines,
+            at_most_once: facts.at_most_once,
+            params: facts.params,
+            template: facts.template,
+            text,
+            rank,
         }
     }
 
-    /// Whether this descriptor goes before another of the same tool.
-    pub(crate) fn outranks(&self, other: &Self) -> bool {
+    /// Whether this is a template that gives a URI.
+    pub(super) fn gives(&self, uri: &str) -> bool {
+        self.template
+            .as_ref()
+            .is_some_and(|template| template.matches(uri).is_some())
+    }
+
+    /// Whether this descriptor goes before another of the same item.
+    pub(super) fn outranks(&self, other: &Self) -> bool {
         self.rank > other.rank
     }
 
     /// Whether both were written alike, whatever the version of their workers.
-    pub(crate) fn is_same_text(&self, other: &Self) -> bool {
+    pub(super) fn is_same_text(&self, other: &Self) -> bool {
         self.rank.hash == other.rank.hash
     }
-}
-
-fn check_owner(descriptor: &ToolDescriptor, category: &Category) -> Result<(), String> {
-    let name = &descriptor.name;
-    if !ToolDescriptor::name_is_valid(name) {
-        return Err(format!(
-            "{name:?} is not 1 to 64 characters of [A-Za-z0-9_./-]"
-        ));
-    }
-    if let Some(named) = descriptor
-        .meta
-        .category
-        .as_ref()
-        .filter(|named| *named != category)
-    {
-        return Err(format!(
-            "it names category {named}, its sender is of category {category}"
-        ));
-    }
-    match Category::of_core_tool(name).filter(|owner| owner != category) {
-        Some(owner) => Err(format!("the name belongs to category {owner}")),
-        None => Ok(()),
-    }
-}
-
-fn check_schema(member: &str, schema: &Value) -> Result<(), String> {
-    if !schema.is_object() {
-        return Err(format!("{member} must be a JSON Schema object"));
-    }
-    jsonschema::meta::validate(schema)
-        .map_err(|error| format!("{member} is not a valid JSON Schema: {error}"))
-}
-
-fn deadlines(descriptor: &ToolDescriptor) -> Result<Deadlines, String> {
-    let meta = &descriptor.meta;
-    let default = meta
-        .default_timeout_ms
-        .map_or(DEFAULT_DEADLINE, Duration::from_millis);
-    let max = meta.max_timeout_ms.map_or(default, Duration::from_millis);
-    if default.is_zero() || max < default {
-        return Err(format!(
-            "its default deadline of {default:?} must be positive and within its maximum of {max:?}"
-        ));
-    }
-    Ok(Deadlines { default, max })
 }
 
 fn why(error: &protocol::Error) -> String {
@@ -166,9 +135,13 @@ fn why(error: &protocol::Error) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Tool, String> {
+    fn read_as(kind: Kind, text: &str) -> Result<Item, String> {
         let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
-        Tool::read(&raw, &Category::network(), &Version::new(1, 0, 0))
+        Item::read(kind, &raw, &Category::network(), &Version::new(1, 0, 0))
+    }
+
+    fn read(text: &str) -> Result<Item, String> {
+        read_as(Kind::Tool, text)
     }
 
     #[test]
@@ -242,6 +215,71 @@ mod tests {
         check(
             &format!(r#"{{"name":"x","description":"{long}","inputSchema":{{"type":"object"}}}}"#),
             "longer",
+        );
+        check(
+            r#"{"name":"x","inputSchema":{"type":"object","properties":{"p":{"type":"number","x-mcp-header":"P"}}}}"#,
+            "x-mcp-header of \"p\"",
+        );
+    }
+
+    #[test]
+    fn resources_templates_and_prompts_keep_their_text_and_are_known_by_their_key() {
+        for (kind, text, key) in [
+            (
+                Kind::Resource,
+                r#"{ "uri":"test://a","name":"A", "size":1.0,"new":[1e2]}"#,
+                "test://a",
+            ),
+            (
+                Kind::Template,
+                r#"{"uriTemplate":"test://{id}/x" ,"name":"T"}"#,
+                "test://{id}/x",
+            ),
+            (
+                Kind::Prompt,
+                r#"{"name":"ask me","arguments":[{"name":"a","required":true},{"name":"b"}]}"#,
+                "ask me",
+            ),
+        ] {
+            let item = read_as(kind, text).unwrap();
+            assert_eq!((item.key.as_str(), item.text.get()), (key, text));
+            assert_eq!(item.deadlines.default, DEFAULT_DEADLINE);
+            assert_eq!(item.deadlines.max, Duration::from_mins(1));
+            assert_eq!(item.gives("test://5/x"), kind == Kind::Template);
+        }
+    }
+
+    #[test]
+    fn a_bad_resource_template_or_prompt_is_refused_with_the_reason() {
+        let check = |kind: Kind, text: &str, expected: &str| {
+            let error = read_as(kind, text).unwrap_err();
+            assert!(error.contains(expected), "{text} gave {error}");
+        };
+        check(Kind::Resource, r#"{"uri":"test://a"}"#, "name");
+        check(Kind::Resource, r#"{"name":"a"}"#, "uri");
+        for uri in ["", "no scheme", "/a", "1a:b", "a:b c", "a:\\u0000", "é:b"] {
+            check(
+                Kind::Resource,
+                &format!(r#"{{"uri":"{uri}","name":"a"}}"#),
+                "not a URI",
+            );
+        }
+        check(
+            Kind::Template,
+            r#"{"uriTemplate":"test://{?q}","name":"a"}"#,
+            "URI template",
+        );
+        check(Kind::Prompt, r#"{"name":""}"#, "1 to 128");
+        check(Kind::Prompt, r#"{"name":"a\nb"}"#, "1 to 128");
+        check(
+            Kind::Prompt,
+            r#"{"name":"a","arguments":[{"name":"x"},{"name":"x"}]}"#,
+            "two arguments",
+        );
+        check(
+            Kind::Prompt,
+            r#"{"name":"a","_meta":{"opendiscovery/category":"nmap"}}"#,
+            "names category nmap",
         );
     }
 }

@@ -1,0 +1,125 @@
+use std::sync::Arc;
+
+use bus::CallRequest;
+use bytes::Bytes;
+use protocol::Error;
+use protocol::mcp::code;
+use protocol::response::RpcError;
+use service::telemetry::trace;
+use service::{Outcome, TraceContext};
+use tracing::Span;
+use uuid::Uuid;
+
+use super::mirrors;
+use super::target::Target;
+use crate::call::RunningCall;
+use crate::gateway::Gateway;
+use crate::request::{Request, Speaker};
+use crate::{refusal, splice};
+
+impl Gateway {
+    /// Asks a worker.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        speaker: Speaker<'_>,
+        context: TraceContext,
+    ) -> Result<RunningCall, RpcError> {
+        let target = self.target(request, speaker).await?;
+        let metrics = self.metrics.call(target.item.category.as_str());
+        let pending = self
+            .prepare(request, speaker, target, context)
+            .and_then(|call| {
+                self.caller
+                    .call(call)
+                    .map_err(|error| refusal::unanswered(&error).0)
+            });
+        match pending {
+            Ok(pending) => {
+                let id = request.id.to_owned();
+                Ok(RunningCall::new(
+                    pending,
+                    id,
+                    speaker.is_modern(),
+                    metrics,
+                    self,
+                ))
+            }
+            Err(error) => {
+                metrics.finish(Outcome::Refused);
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything that can speak against a call before it is made.
+    fn prepare(
+        &self,
+        request: &Request<'_>,
+        speaker: Speaker<'_>,
+        target: Target,
+        context: TraceContext,
+    ) -> Result<CallRequest, RpcError> {
+        let Target {
+            item,
+            method,
+            tool,
+            name,
+        } = target;
+        let params = item
+            .params
+            .read(request.params.arguments())
+            .map_err(|why| RpcError::new(code::INVALID_PARAMS, why))?;
+        if let (Speaker::Modern, Some(headers)) = (speaker, request.headers) {
+            mirrors::check(headers, &item.params, &params)?;
+        }
+        let timeout = refusal::timeout(&request.meta, item.deadlines)?;
+        let category = item.category.clone();
+        let waits = self.patient.contains(&category);
+        if !waits && self.queues.is_deserted(&category) {
+            return Err(refusal::no_worker(&category));
+        }
+        Ok(CallRequest {
+            category,
+            tool,
+            method,
+            name,
+            body: body(request, speaker).map_err(|error| RpcError::from(&error))?,
+            timeout,
+            message_id: Uuid::now_v7().to_string(),
+            at_most_once: item.at_most_once,
+            waits_for_worker: waits,
+            params: params
+                .into_iter()
+                .map(|(name, value)| (name, value.to_string()))
+                .collect(),
+            trace: trace_headers(trace::current(&Span::current()).unwrap_or(context)),
+        })
+    }
+}
+
+/// The body for the worker: unchanged, or completed by what the session agreed on.
+fn body(request: &Request<'_>, speaker: Speaker<'_>) -> Result<Bytes, Error> {
+    match (
+        speaker,
+        request.raw_params,
+        std::str::from_utf8(request.body),
+    ) {
+        (Speaker::Legacy(session), Some(params), Ok(text)) => {
+            splice::complete_meta(text, params, &session.meta())
+        }
+        _ => Ok(request.body.clone()),
+    }
+}
+
+fn trace_headers(context: TraceContext) -> Vec<(&'static str, String)> {
+    use protocol::headers::{BAGGAGE, TRACEPARENT, TRACESTATE};
+    [
+        (TRACEPARENT, context.traceparent),
+        (TRACESTATE, context.tracestate),
+        (BAGGAGE, context.baggage),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
