@@ -20,6 +20,14 @@ fmt-check:
 lint:
     scripts/lint
 
+# Formatting and Clippy of the fuzz targets.
+fuzz-check:
+    scripts/fuzz-check
+
+# Fuzzes; arguments are seconds and targets.
+fuzz *args:
+    scripts/fuzz {{ args }}
+
 # Documentation, warnings are errors.
 doc:
     scripts/doc
