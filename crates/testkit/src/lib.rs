@@ -5,6 +5,7 @@
 //! * [`process`]: a program as a child, with its lines, signals and exit code.
 //! * [`python`]: MCP clients that others wrote.
 //! * [`http`]: HTTP clients that send any bytes, or very many requests.
+//! * [`proxy`]: one address in front of several replicas, a turn for each request.
 //! * [`otlp`]: a receiver for spans.
 //! * [`targets`]: small loopback servers to point tools at.
 //! * [`certificates`]: an authority with valid and faulty certificates.
@@ -22,6 +23,7 @@ pub mod http;
 pub mod otlp;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod queues;
 pub mod rabbitmq;

@@ -15,14 +15,14 @@ use crate::certificates::Files;
 
 /// A listening socket with its tasks; dropping it ends them all.
 #[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) address: SocketAddr,
+pub(crate) struct Listener {
+    pub(crate) address: SocketAddr,
     _accepting: JoinSet<()>,
 }
 
 impl Listener {
     /// Hands every accepted connection to `serve`, which runs concurrently with the others.
-    pub(super) async fn start<S, F>(at: SocketAddr, serve: S) -> Result<Self>
+    pub(crate) async fn start<S, F>(at: SocketAddr, serve: S) -> Result<Self>
     where
         S: Fn(TcpStream) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,

@@ -5,7 +5,7 @@
 
 mod dns;
 mod http;
-mod listener;
+pub(crate) mod listener;
 mod tcp;
 
 pub use dns::{DnsServer, Zone};

@@ -7,6 +7,8 @@ mod otlp;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod queues;
