@@ -55,6 +55,7 @@ fn check_payload(ring: &Keyring, purpose: Purpose, context: &[u8], payload: &[u8
     let open = |token: &str, now| ring.open(purpose, context, token, now);
     assert_eq!(open(&token, now()).as_deref(), Ok(payload));
     assert_eq!(open(&token, now() + MS), Err(OpenError::Expired));
+    check_token(ring, context, &token);
     assert!(open(&token[1..], now()).is_err());
     assert!(open(&token[..token.len() - 1], now()).is_err());
     // Another character of the alphabet, somewhere.
