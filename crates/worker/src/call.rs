@@ -16,7 +16,15 @@ use crate::{ClientCapabilities, Context, Stop};
 
 /// A handler with everything it needs but the context; it gives the request's result.
 pub(crate) type Prepared =
-    Box<dyn FnOnce(Context) -> BoxFuture<'static, Result<Box<RawValue>, Stop>> + Send>;
+    Box<dyn FnOnce(Context) -> BoxFuture<'static, Result<Written, Stop>> + Send>;
+
+/// The result of a request, as JSON text.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) result: Box<RawValue>,
+    /// It says why a tool failed.
+    pub(crate) is_error: bool,
+}
 
 /// One request, ready to run.
 pub(crate) struct Call<'a> {
@@ -29,7 +37,7 @@ pub(crate) struct Call<'a> {
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// With a result.
-    Done(Box<RawValue>),
+    Done(Written),
     /// Without one, and the caller is told why.
     Stopped(Stop),
     /// By its caller, who wants no answer.
@@ -108,7 +116,14 @@ impl Ended {
     pub(crate) fn answer(self, about: &About, client: &ClientCapabilities) -> Option<Answer> {
         let (outcome, body) = match self {
             Self::Cancelled => return None,
-            Self::Done(result) => (Outcome::Ok, Ok(result)),
+            Self::Done(Written { result, is_error }) => {
+                let outcome = if is_error {
+                    Outcome::ToolError
+                } else {
+                    Outcome::Ok
+                };
+                (outcome, Ok(result))
+            }
             Self::Stopped(Stop::Asks(asks)) => match asked(&asks, about, client) {
                 Ok(result) => (Outcome::Ok, Ok(result)),
                 Err(error) => (Outcome::ProtocolError, Err(error)),
@@ -189,7 +204,13 @@ fn unwritten(error: &serde_json::Error) -> RpcError {
     RpcError::new(code::INTERNAL_ERROR, "the result cannot be written")
 }
 
-/// A result as JSON text.
-pub(crate) fn written(result: &impl Serialize) -> Result<Box<RawValue>, Stop> {
-    to_raw_value(result).map_err(|error| Stop::Refused(unwritten(&error)))
+/// Writes a good result.
+pub(crate) fn written(result: &impl Serialize) -> Result<Written, Stop> {
+    match to_raw_value(result) {
+        Ok(result) => Ok(Written {
+            result,
+            is_error: false,
+        }),
+        Err(error) => Err(Stop::Refused(unwritten(&error))),
+    }
 }

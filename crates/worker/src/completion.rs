@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
-use crate::call::{Prepared, written};
+use crate::call::{Prepared, Written, written};
 use crate::{Context, Stop};
 
 /// Values in one answer (MCP 2026-07-28, "Completion").
@@ -64,7 +63,7 @@ pub(crate) fn prepare(completer: Option<Completer>, request: CompletionRequest) 
     })
 }
 
-fn result(values: &[String]) -> Result<Box<RawValue>, Stop> {
+fn result(values: &[String]) -> Result<Written, Stop> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct CompleteResult<'a> {

@@ -1,10 +1,9 @@
 use protocol::{ErrorCode, ToolError};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::Stop;
-use crate::call::written;
+use crate::call::{Written, written};
 
 /// The messages that a prompt comes to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -53,7 +52,7 @@ impl PromptContent {
     }
 
     /// The result of `prompts/get`.
-    pub(super) fn into_result(self, prompt: &str) -> Result<Box<RawValue>, Stop> {
+    pub(super) fn into_result(self, prompt: &str) -> Result<Written, Stop> {
         #[derive(Serialize)]
         struct GetPromptResult {
             #[serde(rename = "resultType")]

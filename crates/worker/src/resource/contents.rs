@@ -1,11 +1,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::details::Details;
 use crate::Stop;
-use crate::call::written;
+use crate::call::{Written, written};
 
 /// What a resource holds: one item or more, each a text or bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,11 +70,7 @@ impl Contents {
     }
 
     /// The result of `resources/read`.
-    pub(super) fn into_result(
-        mut self,
-        uri: &str,
-        details: &Details,
-    ) -> Result<Box<RawValue>, Stop> {
+    pub(super) fn into_result(mut self, uri: &str, details: &Details) -> Result<Written, Stop> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct ReadResourceResult<'a> {

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use super::output::{check, fault};
 use super::schema::Schemas;
 use crate::Stop;
-use crate::call::written;
+use crate::call::{Written, written};
+
+/// `resultType` of a result that is no question to the client.
+const COMPLETE: &str = "complete";
 
 /// The result of a raw tool: content of any kind.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +68,7 @@ impl ToolContent {
     }
 
     /// The result of `tools/call`; refused if it does not keep what its schema promises.
-    pub(super) fn into_result(self, tool: &str, schemas: &Schemas) -> Result<Box<RawValue>, Stop> {
+    pub(super) fn into_result(self, tool: &str, schemas: &Schemas) -> Result<Written, Stop> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct CallToolResult {
@@ -81,17 +84,22 @@ impl ToolContent {
         if !self.is_error {
             check_structured(self.structured.as_ref(), tool, schemas)?;
         }
-        written(&CallToolResult {
-            result_type: "complete",
+        let is_error = self.is_error;
+        let written = written(&CallToolResult {
+            result_type: COMPLETE,
             content: self.content,
             structured_content: self.structured,
-            is_error: self.is_error,
+            is_error,
+        })?;
+        Ok(Written {
+            is_error,
+            ..written
         })
     }
 }
 
 /// A result as the tool wrote it, with its type.
-fn completed(result: &RawValue, tool: &str, schemas: &Schemas) -> Result<Box<RawValue>, ToolError> {
+fn completed(result: &RawValue, tool: &str, schemas: &Schemas) -> Result<Written, ToolError> {
     let wrong = |why: &str| {
         tracing::error!(tool, why, "a tool's result is no CallToolResult");
         fault(why)
@@ -99,27 +107,37 @@ fn completed(result: &RawValue, tool: &str, schemas: &Schemas) -> Result<Box<Raw
     let text = result.get();
     let members = Members::parse(text)
         .map_err(|_| wrong("its result is not an object that names each key once"))?;
-    let is_error = members.get("isError");
-    if is_error.is_none_or(|value| value.get() != "true") {
+    let kind = members.get("resultType").map(as_string);
+    match kind.as_ref().map(Option::as_deref) {
+        None | Some(Some(COMPLETE)) => {}
+        Some(Some(kind)) if kind != InputRequired::RESULT_TYPE => {
+            // What an extension of MCP defines is for its clients to judge.
+            return Ok(Written {
+                result: result.to_owned(),
+                is_error: false,
+            });
+        }
+        Some(_) => return Err(wrong("its result is of a type that no tool may write")),
+    }
+    let content = members.get("content").map(RawValue::get);
+    if !content.is_some_and(|content| content.starts_with('[')) {
+        return Err(wrong("its result has no array \"content\""));
+    }
+    let is_error = members.get("isError").map(RawValue::get) == Some("true");
+    if !is_error {
         let structured = members.get("structuredContent").map(RawValue::get);
         let structured = structured.and_then(|text| serde_json::from_str(text).ok());
         check_structured(structured.as_ref(), tool, schemas)?;
     }
-    match members.get("resultType").map(as_string) {
-        Some(Some(kind)) if kind != InputRequired::RESULT_TYPE => return Ok(result.to_owned()),
-        Some(_) => return Err(wrong("its result is of a type that no tool may write")),
-        None => {}
-    }
-    if !members
-        .get("content")
-        .is_some_and(|content| content.get().starts_with('['))
-    {
-        return Err(wrong("its result has no array \"content\""));
-    }
-    // The object has a member, so that a comma is right.
-    let rest = text.trim_start().strip_prefix('{').unwrap_or_default();
-    RawValue::from_string(format!(r#"{{"resultType":"complete",{rest}"#))
-        .map_err(|_| wrong("its result is not JSON"))
+    let result = if kind.is_some() {
+        result.to_owned()
+    } else {
+        // The object has a member, so that a comma is right.
+        let rest = text.trim_start().strip_prefix('{').unwrap_or_default();
+        RawValue::from_string(format!(r#"{{"resultType":"{COMPLETE}",{rest}"#))
+            .map_err(|_| wrong("its result is not JSON"))?
+    };
+    Ok(Written { result, is_error })
 }
 
 fn check_structured(

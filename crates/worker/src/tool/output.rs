@@ -2,13 +2,12 @@ use protocol::response::CallToolResult;
 use protocol::{ErrorCode, ToolError};
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::Summary;
 use super::arguments::Format;
 use super::schema::Schemas;
 use crate::Stop;
-use crate::call::written;
+use crate::call::{Written, written};
 
 /// What a tool gave back.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ impl Output {
         tool: &str,
         format: Format,
         schemas: &Schemas,
-    ) -> Result<Box<RawValue>, Stop> {
+    ) -> Result<Written, Stop> {
         check(&self.structured, tool, schemas)?;
         written(&match format {
             Format::Markdown => CallToolResult::ok(&self.summary, self.structured),

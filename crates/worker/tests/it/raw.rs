@@ -51,6 +51,7 @@ fn worker() -> Worker {
             "task",
             written(r#"{"resultType":"task","taskId":"1"}"#),
         ))
+        .tool(tool("sad", written(r#"{"content":[],"isError":true}"#)))
         .tool(tool("list", written("[]")))
         .tool(tool("empty", written("{}")))
         .tool(tool("twice", written(r#"{"content":[],"content":[]}"#)))
@@ -147,6 +148,17 @@ async fn content_of_any_kind_is_a_result() {
         call("task").await,
         json!({"resultType": "task", "taskId": "1"})
     );
+}
+
+#[tokio::test]
+async fn a_result_that_tells_an_error_counts_as_one() {
+    let mut site = Site::with(worker()).await;
+    for tool in ["failed", "sad"] {
+        site.call("a", tool).await;
+        assert_eq!(site.reply().await.result()["isError"], true);
+    }
+    site.metric("discovery_calls_total{category=\"lab\",outcome=\"tool_error\"} 2")
+        .await;
 }
 
 #[tokio::test]
