@@ -22,6 +22,7 @@ use crate::peers::Peers;
 use crate::queues::Queues;
 use crate::request::{Request, Speaker};
 use crate::session::Sessions;
+use crate::streams::Streams;
 
 /// Answers requests; shared by all fronts.
 #[derive(Debug)]
@@ -40,10 +41,15 @@ pub(crate) struct Gateway {
     pub(crate) inputs: Inputs,
     /// What changes.
     pub(crate) hub: Hub,
+    /// Event streams of HTTP clients that they may come back to.
+    pub(crate) streams: Streams,
     /// The other replicas.
     pub(crate) peers: Peers,
     /// Where cancels are sent from when a client goes, and calls are seen through.
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when the process begins to shut down: streams that only their client would end,
+    /// subscriptions among them, end at once; running calls go on.
+    pub(crate) leaving: CancellationToken,
     /// Cancelled when the time to shut down is over: running calls end with an error.
     pub(crate) stop: CancellationToken,
 }
@@ -91,8 +97,13 @@ impl Gateway {
 impl Gateway {
     /// A gateway on a bus of its own, without workers and without anything behind it.
     pub(crate) fn for_test() -> Arc<Self> {
-        let bus: Arc<dyn bus::Bus> = Arc::new(bus::memory::MemoryBus::new());
-        let (names, instance) = (protocol::Names::default(), "test".to_owned());
+        Self::for_test_on(&bus::memory::MemoryBus::new(), "test")
+    }
+
+    /// One of several gateways on a bus.
+    pub(crate) fn for_test_on(bus: &bus::memory::MemoryBus, instance: &str) -> Arc<Self> {
+        let bus: Arc<dyn bus::Bus> = Arc::new(bus.clone());
+        let (names, instance) = (protocol::Names::default(), instance.to_owned());
         let ttl = std::time::Duration::from_mins(1);
         let caller = Caller::new(Arc::clone(&bus), names.clone(), instance.clone(), ttl);
         let hub = Hub::new();
@@ -106,6 +117,7 @@ impl Gateway {
         );
         Arc::new(Self {
             catalogue,
+            streams: Streams::new(&instance),
             peers: Peers::new(Arc::clone(&bus), names.clone(), instance),
             queues: Queues::new(bus, names, Metrics::default()),
             caller,
@@ -116,6 +128,7 @@ impl Gateway {
             inputs: Inputs::default(),
             hub,
             tasks: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             stop: CancellationToken::new(),
         })
     }

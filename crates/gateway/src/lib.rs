@@ -33,6 +33,7 @@ mod serve;
 mod session;
 mod splice;
 mod stdio;
+mod streams;
 
 pub use binary::main;
 pub use config::{Config, Http};

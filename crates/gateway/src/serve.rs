@@ -26,6 +26,7 @@ use crate::peers::Peers;
 use crate::queues::Queues;
 use crate::session::Sessions;
 use crate::stdio;
+use crate::streams::Streams;
 
 /// How often the health of the bus is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -94,6 +95,7 @@ impl Server {
         );
         let gateway = Arc::new(Gateway {
             catalogue,
+            streams: Streams::new(&instance),
             peers: Peers::new(Arc::clone(&bus), names.clone(), instance),
             queues: Queues::new(bus, names, process.metrics.clone()),
             caller,
@@ -104,6 +106,7 @@ impl Server {
             inputs: Inputs::default(),
             hub,
             tasks: TaskTracker::new(),
+            leaving: process.shutdown.clone(),
             stop: CancellationToken::new(),
         });
         let http = match &config.http {

@@ -25,6 +25,8 @@ pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// Most requests at a time; beyond, clients are told to come back.
 pub(super) const MAX_REQUESTS: usize = 8192;
+/// Most streams at a time that clients keep open for as long as they like.
+pub(super) const MAX_STREAMS: usize = 16_384;
 
 /// The address that a connection was made to.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,7 @@ pub(super) struct Front {
     pub(super) gateway: Arc<Gateway>,
     pub(super) guard: Guard,
     pub(super) places: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
 }
 
 /// Every request to the endpoint of both eras.
@@ -49,15 +52,9 @@ pub(super) async fn mcp(State(front): State<Arc<Front>>, request: Request) -> Re
     }
     match *request.method() {
         Method::POST => front.post(request).await,
+        Method::GET => front.get(request.headers()).await,
         Method::DELETE => front.delete(request.headers()),
-        _ => {
-            // No stream is offered for what no request asked for; clients go on without.
-            let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST and DELETE");
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("POST, DELETE"));
-            response
-        }
+        _ => not_allowed("GET, POST, DELETE"),
     }
 }
 
@@ -137,6 +134,18 @@ fn is_limit(error: &axum::Error) -> bool {
     false
 }
 
+/// A method that is not served here, or not to clients of this revision.
+pub(super) fn not_allowed(allowed: &'static str) -> Response<Body> {
+    let mut response = refuse(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &format!("the method must be one of: {allowed}"),
+    );
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
 pub(super) fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
     respond::refused(status, &RpcError::new(code::INVALID_REQUEST, reason))
 }
@@ -154,6 +163,7 @@ mod tests {
             gateway: Gateway::for_test(),
             guard: Guard::new("127.0.0.1", &[], &[]),
             places: Arc::new(Semaphore::new(1)),
+            streams: Arc::new(Semaphore::new(1)),
         });
         let taken = Arc::clone(&front.places).try_acquire_owned().unwrap();
         let request = || {

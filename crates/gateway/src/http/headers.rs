@@ -20,20 +20,31 @@ pub(super) const SESSION: &str = "mcp-session-id";
 /// Whether the client takes both a JSON object and an event stream, as every client of
 /// Streamable HTTP must (MCP 2026-07-28, "Sending Messages").
 pub(super) fn accepts_both(headers: &HeaderMap) -> bool {
-    let accepted: Vec<String> = headers
+    let accepted = accepted(headers);
+    accepts(&accepted, "application/json", "application/*")
+        && accepts(&accepted, "text/event-stream", "text/*")
+}
+
+/// Whether the client takes an event stream.
+pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
+    accepts(&accepted(headers), "text/event-stream", "text/*")
+}
+
+fn accepted(headers: &HeaderMap) -> Vec<String> {
+    headers
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|range| range.split(';').next())
         .map(|range| range.trim().to_ascii_lowercase())
-        .collect();
-    let accepts = |kind: &str, any: &str| {
-        accepted
-            .iter()
-            .any(|range| range == kind || range == any || range == "*/*")
-    };
-    accepts("application/json", "application/*") && accepts("text/event-stream", "text/*")
+        .collect()
+}
+
+fn accepts(accepted: &[String], kind: &str, any: &str) -> bool {
+    accepted
+        .iter()
+        .any(|range| range == kind || range == any || range == "*/*")
 }
 
 /// Whether the body is declared as JSON.

@@ -19,7 +19,7 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::front::{Front, LocalAddress, MAX_REQUESTS, mcp};
+use super::front::{Front, LocalAddress, MAX_REQUESTS, MAX_STREAMS, mcp};
 use super::guard::Guard;
 use super::patient::WriteDeadline;
 use crate::config::Http;
@@ -28,13 +28,13 @@ use crate::gateway::Gateway;
 
 /// How long a client may take to send the head of a request, or to begin one.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// Most connections at a time.
-const MAX_CONNECTIONS: usize = 10_000;
+/// Most connections at a time: for every stream, every request, and some that are idle.
+const MAX_CONNECTIONS: usize = MAX_STREAMS + MAX_REQUESTS + 2000;
 /// How long to wait after the system has refused a connection, for want of file descriptors
 /// for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often idle sessions are looked for.
-const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// How often idle sessions are looked for, and streams that nobody comes back to.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The HTTP front, listening.
 #[derive(Debug)]
@@ -66,6 +66,7 @@ impl Listening {
             gateway: Arc::clone(&gateway),
             guard: Guard::new(&http.host, &http.allowed_hosts, &http.allowed_origins),
             places: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         });
         let router = Router::new()
             .route("/mcp", any(mcp))
@@ -100,6 +101,7 @@ impl Listening {
                 Some(_) = connections.join_next() => continue,
                 _ = sweep.tick() => {
                     self.gateway.sessions.sweep();
+                    self.gateway.streams.sweep();
                     continue;
                 }
                 accepted = self.listener.accept() => accepted,

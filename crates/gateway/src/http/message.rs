@@ -15,8 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::front::{Front, refuse};
 use super::headers::{self, McpHeaders, SESSION};
-use super::respond::{self, Source};
-use super::see_through::see_through;
+use super::stateless::{self, Source};
+use super::{respond, resumable};
 use crate::era;
 use crate::gateway::Answer;
 use crate::message::{self, Reply};
@@ -49,7 +49,7 @@ impl Front {
             (Kind::Request { .. }, Err(error)) => bad_request(&envelope, &(&error).into()),
             (Kind::Request { .. }, Ok(None)) => refuse(StatusCode::BAD_REQUEST, "no request"),
             (Kind::Notification { .. }, _) => self.notification(&mcp, &envelope),
-            (Kind::Response { id, .. }, _) | (Kind::Error { id: Some(id), .. }, _) => {
+            (Kind::Response { id, .. } | Kind::Error { id: Some(id), .. }, _) => {
                 self.response(&mcp, id, body).await
             }
             (Kind::Error { id: None, .. }, _) => {
@@ -103,10 +103,8 @@ impl Front {
         }
         match self.gateway.answer(request, Speaker::Modern, trace).await {
             Answer::Done(reply) => respond::json(reply, true),
-            Answer::Call(call) => respond::call(Source::Call(call), true, place).await,
-            Answer::Subscription(news) => {
-                respond::call(Source::Subscription(news), true, place).await
-            }
+            Answer::Call(call) => stateless::call(Source::Call(call), place).await,
+            Answer::Subscription(news) => self.subscription(Source::Subscription(news)).await,
         }
     }
 
@@ -142,12 +140,18 @@ impl Front {
         {
             Answer::Done(reply) => respond::json(reply, false),
             Answer::Call(call) => {
-                let steps = see_through(&self.gateway, *call, begun);
-                respond::call(Source::Task(steps), false, place).await
+                let call = (request.id, *call);
+                resumable::call(&self.gateway, &session, call, begun, place).await
             }
-            Answer::Subscription(news) => {
-                respond::call(Source::Subscription(news), false, place).await
-            }
+            Answer::Subscription(news) => self.subscription(Source::Subscription(news)).await,
+        }
+    }
+
+    /// A stream for as long as the client wants, which takes no place of a call.
+    async fn subscription(&self, news: Source) -> Response<Body> {
+        match Arc::clone(&self.streams).try_acquire_owned() {
+            Ok(place) => stateless::call(news, place).await,
+            Err(_) => respond::overloaded(),
         }
     }
 
@@ -192,7 +196,10 @@ impl Front {
         }
     }
 
-    fn session(&self, mcp: &McpHeaders<'_>) -> Result<Arc<Session>, (StatusCode, RpcError)> {
+    pub(super) fn session(
+        &self,
+        mcp: &McpHeaders<'_>,
+    ) -> Result<Arc<Session>, (StatusCode, RpcError)> {
         let Some(id) = mcp.session else {
             let error = if mcp.version.is_some() {
                 let why = "the header Mcp-Session-Id is missing; begin with initialize";

@@ -1,46 +1,39 @@
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tracing::debug;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::call::{RunningCall, Step};
 use crate::gateway::Gateway;
 use crate::session::Begun;
+use crate::streams::Stream;
 
-/// Notifications that wait for a slow reader; beyond, newer ones are dropped.
-const WAITING: usize = 64;
-/// How long the answer waits for a slow reader.
-const READER_TIME: Duration = Duration::from_secs(30);
-
-/// Sees a call through to its end, whether or not anybody still reads: up to revision
-/// 2025-11-25 a broken stream is not a cancel. What ends it early is the client's word.
+/// Sees a call through to its end, whether or not anybody still reads its stream: up to
+/// revision 2025-11-25 a broken stream is not a cancel. What ends it early is the client's word.
 pub(super) fn see_through(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     mut call: RunningCall,
     begun: Begun,
-) -> mpsc::Receiver<Step> {
-    let (messages, reader) = mpsc::channel(WAITING);
+    (stream, may_detach): (Arc<Stream>, bool),
+    place: OwnedSemaphorePermit,
+) {
+    let owner = Arc::clone(gateway);
     gateway.tasks.spawn(async move {
-        loop {
+        let answer = loop {
             let step = tokio::select! {
                 step = call.next() => step,
                 () = begun.cancelled() => None,
             };
             match step {
-                Some(step @ (Step::Notification(_) | Step::Detach)) => {
-                    if messages.try_send(step).is_err() {
-                        debug!("a notification for a slow or absent client was dropped");
-                    }
-                }
-                Some(step @ Step::Final(_)) => {
-                    // The identifier is free once the answer is on its way.
-                    drop(begun);
-                    let _ = messages.send_timeout(step, READER_TIME).await;
-                    return;
-                }
-                None => return,
+                Some(Step::Notification(message)) => owner.streams.push(&stream, message),
+                Some(Step::Detach) if may_detach => stream.detach(),
+                Some(Step::Detach) => {}
+                Some(Step::Final(reply)) => break Some(reply.body),
+                None => break None,
             }
-        }
+        };
+        // The identifier is free once the answer is on its way.
+        drop(begun);
+        owner.streams.finish(&stream, answer);
+        drop(place);
     });
-    reader
 }

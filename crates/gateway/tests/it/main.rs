@@ -15,5 +15,6 @@ mod modern;
 mod process;
 mod safety;
 mod stdio;
+mod streams;
 mod wire;
 mod workers;

@@ -329,9 +329,22 @@ async fn the_tool_list_has_pages() {
 #[tokio::test]
 async fn other_methods_of_http_are_not_allowed() {
     let gate = Gate::http(&MemoryBus::new()).await;
-    for method in [Method::GET, Method::PUT, Method::OPTIONS, Method::PATCH] {
+    for method in [Method::PUT, Method::OPTIONS, Method::PATCH] {
         let answer = gate.client().send(method.clone(), &[], "").await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
-        assert_eq!(answer.headers["allow"], "POST, DELETE");
+        assert_eq!(answer.headers["allow"], "GET, POST, DELETE");
     }
+    let get = gate
+        .client()
+        .send(
+            Method::GET,
+            &[
+                ("accept", "text/event-stream"),
+                ("mcp-protocol-version", "2026-07-28"),
+            ],
+            "",
+        )
+        .await;
+    assert_eq!(get.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(get.headers["allow"], "POST");
 }

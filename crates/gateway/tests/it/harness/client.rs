@@ -215,10 +215,10 @@ impl Answer {
     }
 }
 
-/// The messages in the text of an event stream.
+/// The messages in the text of an event stream; events without data carry none.
 pub fn events(text: &str) -> Vec<Value> {
     text.split("\n\n")
-        .filter(|event| event.lines().any(|line| line.starts_with("data: ")))
+        .filter(|event| event.lines().any(|line| line.starts_with("data: {")))
         .map(|event| {
             let data: Vec<&str> = event
                 .lines()

@@ -13,6 +13,7 @@ use protocol::{Category, Envelope, Instance, Kind, Names, headers, response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,16 @@ pub struct Seen {
     cancelled: Mutex<Vec<String>>,
     running: Mutex<HashMap<String, CancellationToken>>,
     discovers: Mutex<usize>,
+    /// How far `lab_steps` may go: one step each.
+    steps: Steps,
+}
+
+struct Steps(Semaphore);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(Semaphore::new(0))
+    }
 }
 
 /// A descriptor with nothing but a name.
@@ -62,7 +73,9 @@ pub fn scripted() -> Vec<String> {
     ]
     .map(descriptor)
     .to_vec();
-    tools.push(with_deadlines("lab_hang", 20_000, 60_000));
+    for tool in ["lab_hang", "lab_steps"] {
+        tools.push(with_deadlines(tool, 20_000, 60_000));
+    }
     tools
 }
 
@@ -231,6 +244,11 @@ impl Worker {
         self.seen.running.lock().unwrap().len()
     }
 
+    /// Lets `lab_steps` go on by so many steps; the one after the last is its answer.
+    pub fn step(&self, steps: usize) {
+        self.seen.steps.0.add_permits(steps);
+    }
+
     pub fn discovers(&self) -> usize {
         *self.seen.discovers.lock().unwrap()
     }
@@ -262,14 +280,14 @@ async fn call(bus: MemoryBus, seen: Arc<Seen>, delivery: Delivery) {
         .unwrap()
         .insert(id.clone(), token.clone());
     token
-        .run_until_cancelled(reply(&bus, &seen.instance, &request))
+        .run_until_cancelled(reply(&bus, &seen, &request))
         .await;
     seen.running.lock().unwrap().remove(&id);
     delivery.ack().await.unwrap();
 }
 
 /// What each tool does.
-async fn reply(bus: &MemoryBus, instance: &str, request: &Message) {
+async fn reply(bus: &MemoryBus, seen: &Seen, request: &Message) {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     let params = &body["params"];
     let id = &body["id"];
@@ -302,8 +320,21 @@ async fn reply(bus: &MemoryBus, instance: &str, request: &Message) {
             return send(bus, request, text.into(), 0, true).await;
         }
         "lab_once" => {
-            send_started(bus, instance, request).await;
+            send_started(bus, &seen.instance, request).await;
             return std::future::pending().await;
+        }
+        "lab_steps" => {
+            for (step, kind) in params["arguments"]["steps"]
+                .as_str()
+                .unwrap()
+                .bytes()
+                .enumerate()
+            {
+                seen.steps.0.acquire().await.unwrap().forget();
+                take_step(bus, request, step.try_into().unwrap(), kind).await;
+            }
+            seen.steps.0.acquire().await.unwrap().forget();
+            result(json!({ "done": true }))
         }
         "lab_hang" => return std::future::pending().await,
         "lab_silent" => return tokio::time::sleep(Duration::from_millis(1)).await,
@@ -311,6 +342,28 @@ async fn reply(bus: &MemoryBus, instance: &str, request: &Message) {
     };
     let text = json!({ "jsonrpc": "2.0", "id": id, "result": answer }).to_string();
     send(bus, request, text.into(), 2, true).await;
+}
+
+/// A step of `lab_steps`: a detach, or a notification with its number.
+async fn take_step(bus: &MemoryBus, request: &Message, step: i64, kind: u8) {
+    if kind == b'd' {
+        let message = Message {
+            kind: Some(headers::kind::DETACH.to_owned()),
+            correlation_id: request.correlation_id.clone(),
+            headers: Headers::default()
+                .with(headers::SEQ, step)
+                .with(headers::FINAL, false),
+            ..Message::default()
+        };
+        let reply_to = request.reply_to.clone().unwrap();
+        bus.publish(Publish::to_queue(reply_to, message))
+            .await
+            .unwrap();
+    } else {
+        let progress = json!({ "progressToken": 1, "progress": step });
+        let body = response::notification("notifications/progress", &progress).unwrap();
+        send(bus, request, body, step, false).await;
+    }
 }
 
 /// An answer that no serializer would write like this.

@@ -308,11 +308,12 @@ async fn other_methods_and_paths_of_http_are_refused() {
         next_good_call_works(&platform, line).await;
         response
     };
-    for method in ["GET", "PUT", "PATCH", "OPTIONS"] {
+    for method in ["PUT", "PATCH", "OPTIONS"] {
         let response = check(&format!("{method} /mcp"), &[], 405).await;
-        assert_eq!(response.header("allow"), Some("POST, DELETE"));
+        assert_eq!(response.header("allow"), Some("GET, POST, DELETE"));
         assert_eq!(response.header("access-control-allow-origin"), None);
     }
+    check("GET /mcp", &[], 406).await;
     check("DELETE /mcp", &[], 400).await;
     check("DELETE /mcp", &[NO_SESSION], 404).await;
     check("GET /", &[], 404).await;

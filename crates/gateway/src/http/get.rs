@@ -1,0 +1,135 @@
+//! GET: the stream of what no request asked for, and the rest of a broken stream (MCP
+//! 2025-11-25, "Listening for Messages from the Server").
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Response, StatusCode};
+use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code};
+use protocol::response::{self, RpcError};
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::front::{Front, not_allowed, refuse};
+use super::headers::{self, McpHeaders};
+use super::resumable::{self, Dialect};
+use super::{respond, sse};
+use crate::era;
+use crate::session::Session;
+use crate::streams::{EventId, Kind, Resumed};
+
+const LAST_EVENT_ID: &str = "last-event-id";
+
+impl Front {
+    pub(super) async fn get(self: &Arc<Self>, headers: &HeaderMap) -> Response<Body> {
+        let mcp = match McpHeaders::read(headers) {
+            Ok(mcp) => mcp,
+            Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
+        };
+        match mcp.version {
+            // Its streams are answers to subscriptions/listen.
+            Some(MODERN_VERSION) => return not_allowed("POST"),
+            Some(version) if !LEGACY_VERSIONS.contains(&version) => {
+                let message = format!("revision {version:?} is not supported");
+                let error = era::unsupported(version, message);
+                return respond::refused(StatusCode::BAD_REQUEST, &error);
+            }
+            _ => {}
+        }
+        if !headers::accepts_events(headers) {
+            let reason = "the header Accept must list text/event-stream";
+            return refuse(StatusCode::NOT_ACCEPTABLE, reason);
+        }
+        let session = match self.session(&mcp) {
+            Ok(session) => session,
+            Err((status, error)) => return respond::refused(status, &error),
+        };
+        let event = match last_event(headers) {
+            Ok(event) => event,
+            Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
+        };
+        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
+            return respond::overloaded();
+        };
+        match event {
+            None => self.standalone(&session, place),
+            Some(event) => self.resume(&session, &event, place).await,
+        }
+    }
+
+    fn standalone(&self, session: &Arc<Session>, place: OwnedSemaphorePermit) -> Response<Body> {
+        match self.gateway.open_standalone(session) {
+            Some(reader) => resumable::live(reader, Dialect::of(session), place),
+            None => respond::overloaded(),
+        }
+    }
+
+    async fn resume(
+        &self,
+        session: &Arc<Session>,
+        event: &EventId,
+        place: OwnedSemaphorePermit,
+    ) -> Response<Body> {
+        let dialect = Dialect::of(session);
+        match self.gateway.resume(session.id(), event).await {
+            Resumed::Here(reader) => resumable::live(reader, dialect, place),
+            Resumed::There(relayed) => {
+                let after = (&event.address, event.seq);
+                resumable::from_elsewhere(relayed, after, dialect, place)
+            }
+            // No content tells clients not to come back (WHATWG HTML, "Server-sent events").
+            Resumed::Over => respond::empty(StatusCode::NO_CONTENT),
+            Resumed::Replaced => refuse(
+                StatusCode::CONFLICT,
+                "the session has opened another stream in place of this one",
+            ),
+            // What was missed is lost; what comes is not.
+            Resumed::Gone if event.address.stream.kind == Kind::Standalone => {
+                self.standalone(session, place)
+            }
+            Resumed::Gone => lost(event),
+            Resumed::Busy => respond::overloaded(),
+        }
+    }
+}
+
+/// The event that the client saw last, if it says so.
+///
+/// # Errors
+/// Invalid request when this server has never given out such an event.
+fn last_event(headers: &HeaderMap) -> Result<Option<EventId>, RpcError> {
+    let mut values = headers.get_all(LAST_EVENT_ID).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let event = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    if event.is_some() && values.next().is_none() {
+        return Ok(event);
+    }
+    Err(RpcError::new(
+        code::INVALID_REQUEST,
+        "the header Last-Event-ID is not the id of an event of this server; leave it out to open \
+         a new stream",
+    ))
+}
+
+/// A call whose answer is not kept any more. Its client is told as if by the call itself: by a
+/// status alone, clients would not learn which of their calls it concerns.
+fn lost(event: &EventId) -> Response<Body> {
+    let error = RpcError::new(
+        code::OUTCOME_UNKNOWN,
+        "the stream of the call is gone, so its outcome is not known: the gateway that held it \
+         has ended, or the answer was kept for its time",
+    )
+    .data(json!({ "retryable": false }));
+    match event.address.request() {
+        Some(request) => {
+            let message = response::error(Some(request), &error);
+            sse::whole(sse::event(None, &message))
+        }
+        None => respond::refused(StatusCode::BAD_REQUEST, &error),
+    }
+}
