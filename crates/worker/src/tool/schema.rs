@@ -92,6 +92,7 @@ fn generate<T: JsonSchema>(side: Side) -> Schema {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
         .with_transform(move |schema: &mut Schema| plain_numbers(schema, side))
+        .with_transform(either_address)
         .with_transform(flowing_text);
     let settings = match side {
         Side::Input => settings.for_deserialize(),
@@ -112,6 +113,17 @@ fn flowing_text(schema: &mut Schema) {
         .map(|text| text.replace('\n', " "))
         .collect();
     schema.insert("description".to_owned(), paragraphs.join("\n\n").into());
+}
+
+/// Says "an address of either version" in formats that JSON Schema defines: clients complain
+/// about each one that they do not know.
+fn either_address(schema: &mut Schema) {
+    transform_subschemas(&mut either_address, schema);
+    if schema.get("format").and_then(Value::as_str) == Some("ip") {
+        schema.remove("format");
+        let versions = json!([{ "format": "ipv4" }, { "format": "ipv6" }]);
+        schema.insert("anyOf".to_owned(), versions);
+    }
 }
 
 /// Removes the formats of Rust's numbers, which no other validator knows, and states the
