@@ -115,18 +115,19 @@ impl Gateway {
             HashSet::new(),
             hub.clone(),
         );
+        let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         Arc::new(Self {
             catalogue,
-            streams: Streams::new(&instance),
-            peers: Peers::new(Arc::clone(&bus), names.clone(), instance),
+            streams: Streams::new(peers.instance()),
             queues: Queues::new(bus, names, Metrics::default()),
             caller,
             patient: HashSet::new(),
             metrics: Metrics::default(),
             keys: Arc::new(Keyring::random()),
             sessions: Sessions::default(),
-            inputs: Inputs::default(),
+            inputs: Inputs::new(peers.clone()),
             hub,
+            peers,
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
             stop: CancellationToken::new(),

@@ -26,6 +26,16 @@ impl Speaker<'_> {
     }
 }
 
+impl<'a> Speaker<'a> {
+    /// The client's session, if it has one.
+    pub(crate) fn session(self) -> Option<&'a Session> {
+        match self {
+            Self::Modern => None,
+            Self::Legacy(session) => Some(session),
+        }
+    }
+}
+
 /// A JSON-RPC request and the parts of it that routing needs.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {

@@ -93,18 +93,19 @@ impl Server {
             config.patient.clone(),
             hub.clone(),
         );
+        let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         let gateway = Arc::new(Gateway {
             catalogue,
-            streams: Streams::new(&instance),
-            peers: Peers::new(Arc::clone(&bus), names.clone(), instance),
+            streams: Streams::new(peers.instance()),
             queues: Queues::new(bus, names, process.metrics.clone()),
             caller,
             patient: config.patient,
             metrics: process.metrics.clone(),
             keys: Arc::new(Keyring::random()),
             sessions: Sessions::default(),
-            inputs: Inputs::default(),
+            inputs: Inputs::new(peers.clone()),
             hub,
+            peers,
             tasks: TaskTracker::new(),
             leaving: process.shutdown.clone(),
             stop: CancellationToken::new(),

@@ -1,10 +1,12 @@
-//! Changes one place of a JSON text and leaves every other byte as it was.
+//! Changes single places of a JSON text and leaves every other byte as it was.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
 use protocol::json::Members;
 use protocol::{Error, RequestParams};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Adds members to `params._meta` where the sender gave none of that name.
@@ -17,7 +19,7 @@ use serde_json::value::RawValue;
 pub(crate) fn complete_meta(
     text: &str,
     params: &RawValue,
-    defaults: &[(&str, &str)],
+    defaults: &[(&str, Cow<'_, str>)],
 ) -> Result<Bytes, Error> {
     let members = RequestParams::parse(params)?;
     let meta = members.meta()?;
@@ -46,6 +48,44 @@ pub(crate) fn complete_meta(
     Ok(Bytes::from([head, &addition, tail].concat()))
 }
 
+/// Gives members of `object`, which must be borrowed from `text`, these values, given as JSON
+/// texts: in the place of the value that a member has, otherwise in front of the others.
+///
+/// # Errors
+/// [`Error::NotJson`] when `object` is no object or names a key twice.
+pub(crate) fn set_members(
+    text: &str,
+    object: &RawValue,
+    values: &[(&str, &str)],
+) -> Result<Bytes, Error> {
+    let members = Members::parse(object.get())?;
+    let mut addition = String::new();
+    let mut edits: Vec<(usize, usize, &str)> = Vec::new();
+    for (key, value) in values {
+        if let Some(old) = members.get(key) {
+            edits.push((offset(text, old.get()), old.get().len(), value));
+        } else {
+            let comma = if addition.is_empty() { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(addition, "{comma}{}:{value}", Value::from(*key));
+        }
+    }
+    if !addition.is_empty() && members.iter().next().is_some() {
+        addition.push(',');
+    }
+    edits.push((offset(text, object.get()) + 1, 0, &addition));
+    edits.sort_unstable_by_key(|edit| edit.0);
+    let mut edited = String::with_capacity(text.len() + addition.len());
+    let mut done = 0;
+    for (start, length, replacement) in edits {
+        edited.push_str(&text[done..start]);
+        edited.push_str(replacement);
+        done = start + length;
+    }
+    edited.push_str(&text[done..]);
+    Ok(Bytes::from(edited))
+}
+
 /// Removes members of `object`, which must be borrowed from `text`; `None` when it has
 /// none of them and the text can stay as it is.
 pub(crate) fn without_members(text: &str, object: &RawValue, keys: &[&str]) -> Option<Bytes> {
@@ -56,7 +96,7 @@ pub(crate) fn without_members(text: &str, object: &RawValue, keys: &[&str]) -> O
     let kept: Vec<String> = members
         .iter()
         .filter(|(key, _)| !keys.contains(key))
-        .map(|(key, value)| format!("{}:{}", serde_json::Value::from(key), value.get()))
+        .map(|(key, value)| format!("{}:{}", Value::from(key), value.get()))
         .collect();
     let start = offset(text, object.get());
     let head = &text[..start];
@@ -85,7 +125,7 @@ mod tests {
         else {
             panic!("a request")
         };
-        let defaults = [("a/b", "1"), ("c", r#"{"x":1.0}"#)];
+        let defaults = [("a/b", "1".into()), ("c", r#"{"x":1.0}"#.into())];
         let body = complete_meta(&text, raw, &defaults).unwrap();
         String::from_utf8(body.to_vec()).unwrap()
     }
@@ -125,7 +165,7 @@ mod tests {
         ] {
             let raw: Box<RawValue> = serde_json::from_str(params).unwrap();
             assert!(
-                complete_meta(raw.get(), &raw, &[("k", "1")]).is_err(),
+                complete_meta(raw.get(), &raw, &[("k", "1".into())]).is_err(),
                 "{params}"
             );
         }
@@ -141,6 +181,28 @@ mod tests {
         assert!(without_members(text, result, &["cacheScope"]).is_none());
     }
 
+    #[test]
+    fn members_are_replaced_in_their_place_and_new_ones_come_first() {
+        let check = |object: &str, values: &[(&str, &str)], expected: &str| {
+            let text = format!(r#"{{"id":1.0,"result": {object}}} "#);
+            let members = Members::parse(&text).unwrap();
+            let edited = set_members(&text, members.get("result").unwrap(), values).unwrap();
+            assert_eq!(edited, format!(r#"{{"id":1.0,"result": {expected}}} "#));
+        };
+        check("{}", &[("a", "1"), ("b", "2")], r#"{"a":1,"b":2}"#);
+        check("{}", &[], "{}");
+        check(r#"{ "n":1.0 }"#, &[("a", "1")], r#"{"a":1, "n":1.0 }"#);
+        check(
+            r#"{"b" : "x", "n":1e3,"a":[ ]}"#,
+            &[("a", "{}"), ("b", r#""longer""#), ("c", "3")],
+            r#"{"c":3,"b" : "longer", "n":1e3,"a":{}}"#,
+        );
+        check(r#"{"a":{"a":1}}"#, &[("a", "2")], r#"{"a":2}"#);
+        check(r#"{"\u0061":1}"#, &[("a", "2")], r#"{"\u0061":2}"#);
+        let twice: Box<RawValue> = serde_json::from_str(r#"{"a":1,"a":2}"#).unwrap();
+        assert!(set_members(twice.get(), &twice, &[("a", "3")]).is_err());
+    }
+
     proptest! {
         #[test]
         fn a_completed_request_is_json_with_all_members(
@@ -152,7 +214,7 @@ mod tests {
                 params["_meta"] = serde_json::json!(meta);
             }
             let text = completed(&params.to_string());
-            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let read: Value = serde_json::from_str(&text).unwrap();
             for (key, value) in &members {
                 prop_assert_eq!(&read["params"][key], value);
             }

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
 use bus::CallRequest;
-use bytes::Bytes;
-use protocol::Error;
 use protocol::mcp::code;
 use protocol::response::RpcError;
 use service::telemetry::trace;
@@ -12,10 +10,11 @@ use uuid::Uuid;
 
 use super::mirrors;
 use super::target::Target;
-use crate::call::RunningCall;
+use crate::call::{self, RunningCall};
 use crate::gateway::Gateway;
+use crate::input::Client;
+use crate::refusal;
 use crate::request::{Request, Speaker};
-use crate::{refusal, splice};
 
 impl Gateway {
     /// Asks a worker.
@@ -27,23 +26,18 @@ impl Gateway {
     ) -> Result<RunningCall, RpcError> {
         let target = self.target(request, speaker).await?;
         let metrics = self.metrics.call(target.item.category.as_str());
-        let pending = self
+        let begun = self
             .prepare(request, speaker, target, context)
             .and_then(|call| {
-                self.caller
-                    .call(call)
-                    .map_err(|error| refusal::unanswered(&error).0)
+                let pending = self.caller.call(call.clone());
+                let pending = pending.map_err(|error| refusal::unanswered(&error).0)?;
+                Ok((call, pending))
             });
-        match pending {
-            Ok(pending) => {
+        match begun {
+            Ok((call, pending)) => {
                 let id = request.id.to_owned();
-                Ok(RunningCall::new(
-                    pending,
-                    id,
-                    speaker.is_modern(),
-                    metrics,
-                    self,
-                ))
+                let client = speaker.session().map(Client::new);
+                Ok(RunningCall::new(self, call, pending, id, client, metrics))
             }
             Err(error) => {
                 metrics.finish(Outcome::Refused);
@@ -84,7 +78,7 @@ impl Gateway {
             tool,
             method,
             name,
-            body: body(request, speaker).map_err(|error| RpcError::from(&error))?,
+            body: call::body(request, speaker, &self.keys)?,
             timeout,
             message_id: Uuid::now_v7().to_string(),
             at_most_once: item.at_most_once,
@@ -95,20 +89,6 @@ impl Gateway {
                 .collect(),
             trace: trace_headers(trace::current(&Span::current()).unwrap_or(context)),
         })
-    }
-}
-
-/// The body for the worker: unchanged, or completed by what the session agreed on.
-fn body(request: &Request<'_>, speaker: Speaker<'_>) -> Result<Bytes, Error> {
-    match (
-        speaker,
-        request.raw_params,
-        std::str::from_utf8(request.body),
-    ) {
-        (Speaker::Legacy(session), Some(params), Ok(text)) => {
-            splice::complete_meta(text, params, &session.meta())
-        }
-        _ => Ok(request.body.clone()),
     }
 }
 

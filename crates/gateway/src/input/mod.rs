@@ -1,36 +1,27 @@
-//! Requests to clients of the `initialize` era, and their answers.
+//! What workers ask of clients, and the clients' answers.
 //!
-//! A worker asks for input by a result; clients of older revisions are asked by a request on
-//! the stream of their call, and answer with a message of their own, at any replica.
+//! A worker asks for input by a result ([`Asked`]). A client of the stateless revision gets
+//! that result and comes back with its answers, and with the worker's state in a token that is
+//! good for the same request only ([`Bond`]). Clients of older revisions are asked by requests
+//! on the stream of their call ([`Round`]), and answer with messages of their own, at any
+//! replica ([`Inputs`]).
+//!
+//! It is *not* the place for the call itself: `call` sends the rounds to workers.
 
-use std::sync::Arc;
+mod asked;
+mod canonical;
+mod client;
+mod inputs;
+mod round;
+mod state;
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
+pub(crate) use asked::{Asked, Fault};
+pub(crate) use client::{Client, missing_capability};
+pub(crate) use inputs::Inputs;
+pub(crate) use round::Round;
+pub(crate) use state::Bond;
 
-use crate::gateway::Gateway;
-use crate::session::Session;
-
-/// The requests to clients that wait for their answers; cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Inputs {}
-
-impl Inputs {
-    /// Takes a JSON-RPC response of a client; false when it answers nothing that was asked of
-    /// this session.
-    pub(crate) async fn answered(&self, session: &Session, id: &RawValue, message: &Bytes) -> bool {
-        let _ = (session, id, message);
-        false
-    }
-
-    /// Takes a message of another gateway, `opendiscovery/input/…`.
-    pub(crate) async fn heard(
-        &self,
-        gateway: &Arc<Gateway>,
-        sender: &str,
-        method: &str,
-        params: &RawValue,
-    ) {
-        let _ = (gateway, sender, method, params);
-    }
-}
+/// Parameters with which a client comes back: its answers by the worker's keys.
+pub(crate) const RESPONSES: &str = "inputResponses";
+/// Parameter with which a client comes back: the worker's state.
+pub(crate) const STATE: &str = "requestState";

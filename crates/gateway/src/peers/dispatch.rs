@@ -16,7 +16,7 @@ impl Gateway {
         let room = method.strip_prefix("opendiscovery/").unwrap_or_default();
         match room.split('/').next() {
             Some("stream") => self.heard_of_streams(sender, method, params),
-            Some("input") => self.inputs.heard(self, sender, method, params).await,
+            Some("input") => self.inputs.heard(sender, method, params),
             _ => debug!(
                 sender,
                 method, "a message of another gateway is not known here"

@@ -5,6 +5,8 @@ mod running;
 mod state;
 mod store;
 
+use std::borrow::Cow;
+
 use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code, meta};
 use protocol::response::RpcError;
 use protocol::{LogLevel, RequestParams};
@@ -64,11 +66,13 @@ impl Session {
 
     /// What a request of this session lacks in the eyes of a worker: keys of `_meta` with the
     /// JSON text of their values.
-    pub(crate) fn meta(&self) -> [(&'static str, &str); 3] {
+    pub(crate) fn meta(&self) -> [(&'static str, Cow<'_, str>); 4] {
+        let level = format!("\"{}\"", self.level().as_str());
         [
-            (meta::PROTOCOL_VERSION, &self.modern_version),
-            (meta::CLIENT_CAPABILITIES, self.capabilities.get()),
-            (meta::CLIENT_INFO, self.client_info.get()),
+            (meta::PROTOCOL_VERSION, self.modern_version.as_str().into()),
+            (meta::CLIENT_CAPABILITIES, self.capabilities.get().into()),
+            (meta::CLIENT_INFO, self.client_info.get().into()),
+            (meta::LOG_LEVEL, level.into()),
         ]
     }
 
@@ -192,5 +196,8 @@ mod tests {
         assert_eq!(meta[0].1, "\"2026-07-28\"");
         assert_eq!(meta[1].1, r#"{"roots":{}}"#);
         assert_eq!(meta[2].1, r#"{"name":"t","version":"1"}"#);
+        assert_eq!(meta[3].1, "\"info\"");
+        session.set_level(LogLevel::Error);
+        assert_eq!(session.meta()[3].1, "\"error\"");
     }
 }
