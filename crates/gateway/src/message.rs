@@ -138,7 +138,8 @@ fn capabilities(has_completions: bool) -> Value {
     capabilities
 }
 
-fn server_info() -> Value {
+/// What results say of the server that gave them.
+pub(crate) fn server_info() -> Value {
     json!({
         "name": "open-discovery",
         "title": "Open Discovery",

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::gateway::Gateway;
 use crate::http::Listening;
 use crate::input::Inputs;
-use crate::news::Hub;
+use crate::news::{self, Hub};
 use crate::peers::Peers;
 use crate::queues::Queues;
 use crate::session::Sessions;
@@ -55,6 +55,7 @@ pub async fn serve(config: Config, bus: Arc<dyn Bus>, process: &Process) -> Resu
 pub struct Server {
     gateway: Arc<Gateway>,
     listener: Arc<Listener>,
+    events: Arc<news::Listener>,
     http: Option<Listening>,
     stdio: bool,
     backoff: Backoff,
@@ -93,6 +94,7 @@ impl Server {
             config.patient.clone(),
             hub.clone(),
         );
+        let events = news::Listener::new(Arc::clone(&bus), names.clone(), &instance, hub.clone());
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         let gateway = Arc::new(Gateway {
             catalogue,
@@ -117,6 +119,7 @@ impl Server {
         Ok(Self {
             gateway,
             listener: Arc::new(listener),
+            events: Arc::new(events),
             http,
             stdio: config.stdio,
             backoff: config.backoff,
@@ -194,6 +197,8 @@ impl Server {
         supports.spawn(async move { Ok(caller.run(&backoff, &token).await?) });
         let (listener, token) = (Arc::clone(&self.listener), stop.clone());
         supports.spawn(async move { Ok(listener.run(&backoff, &token).await?) });
+        let (events, token) = (Arc::clone(&self.events), stop.clone());
+        supports.spawn(async move { Ok(events.run(&backoff, &token).await?) });
         let (gateway, token) = (Arc::clone(&self.gateway), stop.clone());
         supports.spawn(async move { Ok(gateway.peers.run(&gateway, &backoff, &token).await?) });
         let gateway = Arc::clone(&self.gateway);

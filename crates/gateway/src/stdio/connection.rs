@@ -7,19 +7,19 @@ use protocol::mcp::{code, method};
 use protocol::response::RpcError;
 use protocol::{Envelope, Kind};
 use serde_json::value::RawValue;
-use service::TraceContext;
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::answer::Answers;
 use super::lines::{Line, Lines, MAX_LINE};
-use crate::call::Step;
 use crate::era;
-use crate::gateway::{Answer, Gateway};
+use crate::gateway::Gateway;
 use crate::message::{self, Reply};
+use crate::news::SessionNews;
 use crate::request::{Request, Speaker};
 use crate::session::{Begun, Running, Session};
 
@@ -27,25 +27,36 @@ use crate::session::{Begun, Running, Session};
 const LAST_ANSWERS: Duration = Duration::from_secs(20);
 /// Most requests of the client at a time.
 const MAX_REQUESTS: usize = 1024;
+/// Most subscriptions of the client at a time.
+const MAX_SUBSCRIPTIONS: usize = 64;
 
 /// One client on a stream.
 pub(super) struct Connection {
-    gateway: Arc<Gateway>,
-    messages: mpsc::Sender<Bytes>,
+    answers: Answers,
     /// What `initialize` agreed on, for requests that do not say it themselves.
     session: Option<Arc<Session>>,
+    /// News of the session until its client says that it is ready for them.
+    held_back: Option<SessionNews>,
+    news: JoinSet<()>,
     running: Running,
     requests: JoinSet<()>,
+    subscriptions: Arc<Semaphore>,
 }
 
 impl Connection {
     pub(super) fn new(gateway: Arc<Gateway>, messages: mpsc::Sender<Bytes>) -> Self {
         Self {
-            gateway,
-            messages,
+            answers: Answers {
+                gateway,
+                messages,
+                ended: CancellationToken::new(),
+            },
             session: None,
+            held_back: None,
+            news: JoinSet::new(),
             running: Running::default(),
             requests: JoinSet::new(),
+            subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
         }
     }
 
@@ -60,6 +71,7 @@ impl Connection {
             let line = tokio::select! {
                 () = shutdown.cancelled() => break Ok(()),
                 Some(_) = self.requests.join_next() => continue,
+                Some(_) = self.news.join_next() => continue,
                 line = lines.next() => line,
             };
             match line {
@@ -68,6 +80,9 @@ impl Connection {
                 Err(error) => break Err(error),
             }
         };
+        // Nobody can end a subscription or answer a question of the server any more.
+        self.answers.ended.cancel();
+        self.end_session();
         let finish = async { while self.requests.join_next().await.is_some() {} };
         if timeout(LAST_ANSWERS, finish).await.is_err() {
             warn!("calls that were still running after the end of the input are cancelled");
@@ -99,25 +114,38 @@ impl Connection {
             (Kind::Request { id, .. }, Err(error)) => {
                 self.send(Reply::error(Some(id), &(&error).into())).await;
             }
-            (Kind::Notification { .. }, _) => {
-                if envelope.method().as_deref() == Some(method::CANCELLED)
-                    && let Ok(params) = envelope.params()
-                {
-                    self.running.cancel(&params);
-                }
-            }
-            (Kind::Response { id, .. }, _) | (Kind::Error { id: Some(id), .. }, _) => {
+            (Kind::Notification { .. }, _) => self.notification(&envelope),
+            (Kind::Response { id, .. } | Kind::Error { id: Some(id), .. }, _) => {
                 self.response(id, &line).await;
             }
             (Kind::Request { .. }, Ok(None)) | (Kind::Error { id: None, .. }, _) => {
-                debug!("an error without an id was ignored")
+                debug!("an error without an id was ignored");
             }
         }
     }
 
+    fn notification(&mut self, envelope: &Envelope<'_>) {
+        match envelope.method().as_deref() {
+            Some(method::CANCELLED) => {
+                if let Ok(params) = envelope.params() {
+                    self.running.cancel(&params);
+                }
+            }
+            Some(method::INITIALIZED) => {
+                // Said again, it changes nothing.
+                if let (Some(session), Some(news)) = (&self.session, self.held_back.take()) {
+                    let tell = self.answers.clone().tell(news, Arc::clone(session));
+                    self.news.spawn(tell);
+                }
+            }
+            _ => {}
+        }
+    }
+
     async fn response(&self, id: &RawValue, line: &Bytes) {
+        let inputs = &self.answers.gateway.inputs;
         let answered = match &self.session {
-            Some(session) => self.gateway.inputs.answered(session, id, line).await,
+            Some(session) => inputs.answered(session, id, line).await,
             None => false,
         };
         if !answered {
@@ -126,29 +154,51 @@ impl Connection {
     }
 
     async fn request(&mut self, line: &Bytes, request: &Request<'_>) {
-        let era = match self.era(request) {
-            Ok(Era::Served(era)) => era,
+        let session = match self.era(request) {
+            Ok(Era::Served(session)) => session,
             Ok(Era::Answered(result)) => {
                 return self.send(Reply::result(request.id, &result)).await;
             }
             Err(error) => return self.send(Reply::error(Some(request.id), &error)).await,
         };
-        let begun = if self.requests.len() < MAX_REQUESTS {
-            self.running.begin(request.id)
-        } else {
-            Err(RpcError::new(
-                code::BUSY,
-                "too many requests are under way; wait for an answer",
-            ))
+        let (begun, place) = match self.begin(request) {
+            Ok(begun) => begun,
+            Err(error) => return self.send(Reply::error(Some(request.id), &error)).await,
         };
-        match begun {
-            Ok(begun) => {
-                let (gateway, messages) = (Arc::clone(&self.gateway), self.messages.clone());
-                self.requests
-                    .spawn(answer(gateway, messages, line.clone(), era, begun));
+        match session {
+            // What follows on the stream must find it done.
+            Some(session) if changes_session(&request.method) => {
+                let speaker = Speaker::Legacy(&session);
+                self.answers.write(request, speaker).await;
             }
-            Err(error) => self.send(Reply::error(Some(request.id), &error)).await,
+            session => {
+                let answers = self.answers.clone();
+                self.requests
+                    .spawn(answers.answer(line.clone(), session, begun, place));
+            }
         }
+    }
+
+    /// Notes a request as under way, if there is room for it.
+    fn begin(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<(Begun, Option<OwnedSemaphorePermit>), RpcError> {
+        if self.requests.len() >= MAX_REQUESTS {
+            let message = "too many requests are under way; wait for an answer";
+            return Err(RpcError::new(code::BUSY, message));
+        }
+        let begun = self.running.begin(request.id)?;
+        if request.method != method::LISTEN {
+            return Ok((begun, None));
+        }
+        let place = Arc::clone(&self.subscriptions).try_acquire_owned();
+        let place = place.map_err(|_| {
+            let message =
+                format!("there are {MAX_SUBSCRIPTIONS} subscriptions already; cancel some");
+            RpcError::new(code::BUSY, message)
+        })?;
+        Ok((begun, Some(place)))
     }
 
     /// Finds out which era a request speaks; `initialize` and what comes before it are answered
@@ -160,10 +210,7 @@ impl Connection {
             return Ok(Era::Served(None));
         }
         if request.method == method::INITIALIZE {
-            let session = Session::negotiate(&request.params)?;
-            let result = message::initialized(session.version);
-            self.session = Some(Arc::new(session));
-            return Ok(Era::Answered(result));
+            return self.initialize(request).map(Era::Answered);
         }
         match &self.session {
             Some(session) => Ok(Era::Served(Some(Arc::clone(session)))),
@@ -172,9 +219,27 @@ impl Connection {
         }
     }
 
+    /// Begins a session in place of the one before.
+    fn initialize(&mut self, request: &Request<'_>) -> Result<String, RpcError> {
+        let session = Arc::new(Session::negotiate(&request.params)?);
+        self.end_session();
+        let result = message::initialized(session.version);
+        let news = self.answers.gateway.hub.listen();
+        self.held_back = Some(SessionNews::new(Arc::clone(&session), news));
+        self.session = Some(session);
+        Ok(result)
+    }
+
+    fn end_session(&mut self) {
+        self.held_back = None;
+        if let Some(session) = self.session.take() {
+            session.ended().cancel();
+        }
+    }
+
     async fn send(&self, reply: Reply) {
         // Without a writer the connection is ending.
-        let _ = self.messages.send(reply.body).await;
+        let _ = self.answers.send(reply.body).await;
     }
 }
 
@@ -185,56 +250,12 @@ enum Era {
     Answered(String),
 }
 
-/// Passes a message on; false when nobody takes it.
-async fn pass_on(step: Step, messages: &mpsc::Sender<Bytes>) -> bool {
-    let body = match step {
-        Step::Notification(body) => body,
-        Step::Final(reply) => reply.body,
-        Step::Detach => return true,
-    };
-    messages.send(body).await.is_ok()
-}
-
-/// Answers one request; cancelled, it says nothing more.
-async fn answer(
-    gateway: Arc<Gateway>,
-    messages: mpsc::Sender<Bytes>,
-    line: Bytes,
-    session: Option<Arc<Session>>,
-    begun: Begun,
-) {
-    let work = async {
-        // It was read before; a task needs its own view of the line.
-        let Ok(envelope) = Envelope::parse(&line) else {
-            return;
-        };
-        let Ok(Some(request)) = Request::read(&line, &envelope) else {
-            return;
-        };
-        let speaker = session.as_deref().map_or(Speaker::Modern, Speaker::Legacy);
-        match gateway
-            .answer(&request, speaker, &TraceContext::default())
-            .await
-        {
-            Answer::Done(reply) => _ = messages.send(reply.body).await,
-            Answer::Call(mut call) => {
-                while let Some(step) = call.next().await {
-                    if !pass_on(step, &messages).await {
-                        return;
-                    }
-                }
-            }
-            Answer::Subscription(mut news) => {
-                while let Some(step) = news.next().await {
-                    if !pass_on(step, &messages).await {
-                        return;
-                    }
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = work => {}
-        () = begun.cancelled() => {}
-    }
+/// Whether a request changes what its session is told of.
+fn changes_session(method: &str) -> bool {
+    [
+        method::SET_LEVEL,
+        method::RESOURCES_SUBSCRIBE,
+        method::RESOURCES_UNSUBSCRIBE,
+    ]
+    .contains(&method)
 }

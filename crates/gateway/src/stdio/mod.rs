@@ -2,6 +2,7 @@
 //!
 //! Nothing but protocol ever goes to the output: one [`write`] loop owns it.
 
+mod answer;
 mod connection;
 mod lines;
 

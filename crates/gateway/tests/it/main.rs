@@ -15,6 +15,8 @@ mod modern;
 mod process;
 mod safety;
 mod stdio;
+mod stdio_news;
 mod streams;
+mod subscriptions;
 mod wire;
 mod workers;

@@ -9,14 +9,14 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines};
 use crate::harness::*;
 
 /// A client on the other end of the pipes.
-struct Pipes {
-    gate: Gate,
-    input: DuplexStream,
-    output: Lines<BufReader<DuplexStream>>,
+pub struct Pipes {
+    pub gate: Gate,
+    pub input: DuplexStream,
+    pub output: Lines<BufReader<DuplexStream>>,
 }
 
 impl Pipes {
-    async fn open(bus: &MemoryBus) -> Self {
+    pub async fn open(bus: &MemoryBus) -> Self {
         let (gate, input, output) = Gate::stdio(bus).await;
         Self {
             gate,
@@ -25,7 +25,7 @@ impl Pipes {
         }
     }
 
-    async fn send(&mut self, body: &Value) {
+    pub async fn send(&mut self, body: &Value) {
         self.write(&format!("{body}\n")).await;
     }
 
@@ -33,7 +33,7 @@ impl Pipes {
         self.input.write_all(text.as_bytes()).await.unwrap();
     }
 
-    async fn line(&mut self) -> Option<String> {
+    pub async fn line(&mut self) -> Option<String> {
         let line = self.output.next_line();
         tokio::time::timeout(PATIENCE, line)
             .await
@@ -41,11 +41,11 @@ impl Pipes {
             .unwrap()
     }
 
-    async fn read(&mut self) -> Value {
+    pub async fn read(&mut self) -> Value {
         serde_json::from_str(&self.line().await.expect("a message")).unwrap()
     }
 
-    async fn ask(&mut self, body: &Value) -> Value {
+    pub async fn ask(&mut self, body: &Value) -> Value {
         self.send(body).await;
         self.read().await
     }

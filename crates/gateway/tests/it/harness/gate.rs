@@ -1,6 +1,5 @@
 //! A gateway with a memory bus behind it.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -108,11 +107,7 @@ impl Gate {
 }
 
 /// Waits until a condition holds.
-pub async fn eventually<F, C>(what: &str, mut condition: C)
-where
-    C: FnMut() -> F,
-    F: Future<Output = bool>,
-{
+pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
         assert!(
