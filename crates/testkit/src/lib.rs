@@ -6,19 +6,24 @@
 //! * [`python`]: MCP clients that others wrote.
 //! * [`http`]: HTTP clients that send any bytes, or very many requests.
 //! * [`proxy`]: one address in front of several replicas, a turn for each request.
+//! * [`conformance`]: a worker with what the MCP conformance suite asks for.
 //! * [`otlp`]: a receiver for spans.
 //! * [`targets`]: small loopback servers to point tools at.
 //! * [`certificates`]: an authority with valid and faulty certificates.
 //! * [`ports`] and [`wait`]: free ports and conditions with a deadline.
 //!
 //! It is *not* part of the product: other crates name it under `[dev-dependencies]` only.
-//! It knows nothing of our own crates either, so it can be used by all of them.
+//! It knows nothing of our own crates either, so it can be used by all of them; only
+//! [`conformance`] is built from them, under the feature of that name, which the crates'
+//! own tests leave out.
 //! Everything that is started here ends with the test process, even when that process is killed.
 //!
 //! To add a target, write a module that starts it, waits until it answers and stops it on drop.
 
 pub mod certificates;
 mod command;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod http;
 pub mod otlp;
 pub mod ports;
