@@ -10,6 +10,10 @@ use crate::json::{Members, as_string};
 const ANNOTATION: &str = "x-mcp-header";
 /// The greatest integer that every reader of JSON keeps exactly: 2⁵³ − 1.
 const MAX_SAFE: i64 = (1 << 53) - 1;
+/// Most arguments of one tool that are mirrored.
+const MAX_HEADERS: usize = 32;
+/// The longest name of a header, in bytes, without the prefix.
+const MAX_NAME: usize = 64;
 /// Keywords whose values are data, not schemas.
 const DATA: [&str; 4] = ["const", "enum", "default", "examples"];
 /// Keywords whose members are schemas under names of the author's choice.
@@ -51,7 +55,8 @@ impl ParamHeaders {
     ///
     /// # Errors
     /// The rule that an annotation breaks, with the place. Beside those of the specification:
-    /// a `writeOnly` argument is a secret and is mirrored nowhere.
+    /// a `writeOnly` argument is a secret and is mirrored nowhere; there are at most 32, with
+    /// names of at most 64 bytes.
     pub fn of_schema(input_schema: &Value) -> Result<Self, String> {
         let mut found = Self::default();
         found.walk(input_schema, Some(&mut Vec::new()), &mut HashSet::new())?;
@@ -122,6 +127,11 @@ impl ParamHeaders {
                     header.name
                 ));
             }
+            if self.0.len() == MAX_HEADERS {
+                return Err(format!(
+                    "more than {MAX_HEADERS} arguments have {ANNOTATION}"
+                ));
+            }
             self.0.push(header);
         }
         for (keyword, inner) in schemas {
@@ -159,6 +169,9 @@ impl ParamHeader {
             return Err(format!(
                 "{name:?} is not a token of RFC 9110: letters, digits and !#$%&'*+-.^_`|~"
             ));
+        }
+        if name.len() > MAX_NAME {
+            return Err(format!("{name:?} is longer than {MAX_NAME} bytes"));
         }
         let kind = schema.get("type").and_then(Value::as_str);
         if !matches!(kind, Some("string" | "integer" | "boolean")) {
@@ -394,11 +407,23 @@ mod tests {
         }
         check(property(json!({ "x-mcp-header": "P" })), "type");
         check(
+            property(json!({ "type": "string", "x-mcp-header": "P".repeat(65) })),
+            "longer than 64",
+        );
+        let many: serde_json::Map<String, Value> = (0..33)
+            .map(|n| {
+                let name = format!("p{n}");
+                (
+                    name.clone(),
+                    json!({ "type": "string", "x-mcp-header": name }),
+                )
+            })
+            .collect();
+        check(json!({ "properties": many }), "more than 32");
+        check(
             property(json!({ "type": "string", "writeOnly": true, "x-mcp-header": "P" })),
             "writeOnly",
         );
-        let annotated = json!({ "type": "string", "x-mcp-header": "P" });
-        check(annotated.clone(), "properties");
         check(
             json!({ "properties": {
                 "a": { "type": "string", "x-mcp-header": "MyField" },
@@ -406,7 +431,13 @@ mod tests {
             }}),
             "another argument",
         );
+    }
+
+    #[test]
+    fn an_annotation_that_properties_alone_do_not_lead_to_is_refused() {
+        let annotated = json!({ "type": "string", "x-mcp-header": "P" });
         let elsewhere = [
+            annotated.clone(),
             json!({ "properties": { "p": { "type": "array", "items": annotated } } }),
             json!({ "properties": { "p": { "items": { "properties": { "q": annotated } } } } }),
             json!({ "allOf": [{ "properties": { "p": annotated } }] }),
@@ -417,7 +448,11 @@ mod tests {
             json!({ "additionalProperties": annotated }),
         ];
         for schema in elsewhere {
-            check(schema, "`properties` alone");
+            let error = ParamHeaders::of_schema(&schema).unwrap_err();
+            assert!(
+                error.contains("`properties` alone"),
+                "{schema} gave {error}"
+            );
         }
     }
 }

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use bus::CallRequest;
-use protocol::mcp::code;
 use protocol::response::RpcError;
 use service::telemetry::trace;
 use service::{Outcome, TraceContext};
@@ -60,13 +59,7 @@ impl Gateway {
             tool,
             name,
         } = target;
-        let params = item
-            .params
-            .read(request.params.arguments())
-            .map_err(|why| RpcError::new(code::INVALID_PARAMS, why))?;
-        if let (Speaker::Modern, Some(headers)) = (speaker, request.headers) {
-            mirrors::check(headers, &item.params, &params)?;
-        }
+        let params = mirrors::mirrored(request, speaker, &item.params)?;
         let timeout = refusal::timeout(&request.meta, item.deadlines)?;
         let category = item.category.clone();
         let waits = self.patient.contains(&category);
@@ -83,10 +76,7 @@ impl Gateway {
             message_id: Uuid::now_v7().to_string(),
             at_most_once: item.at_most_once,
             waits_for_worker: waits,
-            params: params
-                .into_iter()
-                .map(|(name, value)| (name, value.to_string()))
-                .collect(),
+            params,
             trace: trace_headers(trace::current(&Span::current()).unwrap_or(context)),
         })
     }

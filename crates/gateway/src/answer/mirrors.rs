@@ -3,6 +3,39 @@ use protocol::mcp::code;
 use protocol::response::RpcError;
 use protocol::{ParamHeaders, ParamValue, header_value, headers};
 
+use crate::request::{Request, Speaker};
+
+/// Most bytes of all mirrored arguments of a call: they travel in the head of a message.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// The arguments of a call that its tool wants mirrored, under the names of their headers.
+///
+/// # Errors
+/// Header mismatch when the headers of a request of the stateless era do not say the same; invalid
+/// params when an argument cannot be mirrored.
+pub(super) fn mirrored(
+    request: &Request<'_>,
+    speaker: Speaker<'_>,
+    annotated: &ParamHeaders,
+) -> Result<Vec<(String, String)>, RpcError> {
+    let invalid = |why| RpcError::new(code::INVALID_PARAMS, why);
+    let params = annotated
+        .read(request.params.arguments())
+        .map_err(invalid)?;
+    if let (Speaker::Modern, Some(headers)) = (speaker, request.headers) {
+        check(headers, annotated, &params)?;
+    }
+    let params: Vec<(String, String)> = params
+        .into_iter()
+        .map(|(name, value)| (name, value.to_string()))
+        .collect();
+    if params.iter().map(|(_, value)| value.len()).sum::<usize>() > MAX_BYTES {
+        let why = "the arguments that travel as headers are longer than";
+        return Err(invalid(format!("{why} {MAX_BYTES} bytes together")));
+    }
+    Ok(params)
+}
+
 /// Checks that `Mcp-Param-*` headers say what the arguments of their tool say (MCP 2026-07-28,
 /// "Server Behavior for Custom Headers"). Headers that the tool's schema does not name are none
 /// of ours.
@@ -12,7 +45,7 @@ use protocol::{ParamHeaders, ParamValue, header_value, headers};
 ///
 /// # Errors
 /// Header mismatch, naming the header.
-pub(super) fn check(
+fn check(
     sent: &HeaderMap,
     annotated: &ParamHeaders,
     arguments: &[(String, ParamValue)],

@@ -1,11 +1,14 @@
 use std::collections::HashSet;
 
-use protocol::{Announcement, Category, Digest, Instance};
+use bus::{Backoff, Bus, Caller, Message, Publish};
+use protocol::{Announcement, Category, Change, Digest, Instance, Names, response};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::registry::Registry;
 use super::*;
+use crate::news::{Heard, Hub};
 
 /// A second less than the silence after which an instance is gone.
 const ALMOST: Duration = Duration::from_secs(14);
@@ -31,29 +34,38 @@ impl Bench {
     }
 
     fn announce(&mut self, instance: &str, category: &str, version: &str, tools: &[&str]) {
-        let tools: Vec<Box<RawValue>> = tools
+        let tools: Vec<String> = tools
             .iter()
             .map(|text| {
-                let text = if text.starts_with('{') {
+                if text.starts_with('{') {
                     (*text).to_owned()
                 } else {
                     descriptor(text, "")
-                };
-                RawValue::from_string(text).unwrap()
+                }
             })
             .collect();
-        let announcement = Announcement {
-            instance: speaker(instance, category),
-            version: version.to_owned(),
-            site: "default".to_owned(),
-            capacity: 8,
-            digest: protocol::control::digest_of(version, [&tools, &[], &[], &[]]),
-            tools,
-            resources: Vec::new(),
-            resource_templates: Vec::new(),
-            prompts: Vec::new(),
-        };
+        let announcement = announcement(instance, category, version, [&tools, &[], &[], &[]]);
         self.registry.announce(announcement, self.now);
+        self.refresh();
+    }
+
+    /// Announces resources, templates and prompts by their keys; the version is their name or
+    /// description.
+    fn offer(&mut self, instance: &str, category: &str, version: &str, keys: [&[&str]; 3]) {
+        let text = |keys: &[&str], key_member: &str| -> Vec<String> {
+            keys.iter()
+                .map(|key| {
+                    let mut text = serde_json::json!({ "name": version, "description": version });
+                    text[key_member] = (*key).into();
+                    text.to_string()
+                })
+                .collect()
+        };
+        let [resources, templates, prompts] = keys;
+        let (resources, templates) = (text(resources, "uri"), text(templates, "uriTemplate"));
+        let lists = [&[][..], &resources, &templates, &text(prompts, "name")];
+        self.registry
+            .announce(announcement(instance, category, version, lists), self.now);
         self.refresh();
     }
 
@@ -88,6 +100,31 @@ impl Bench {
             .map(|tool| tool["name"].as_str().unwrap().to_owned())
             .collect()
     }
+}
+
+fn announcement(
+    instance: &str,
+    category: &str,
+    version: &str,
+    lists: [&[String]; 4],
+) -> Announcement {
+    let [tools, resources, resource_templates, prompts] = lists.map(|texts| {
+        let raw = |text: &String| RawValue::from_string(text.clone()).unwrap();
+        texts.iter().map(raw).collect::<Vec<Box<RawValue>>>()
+    });
+    let mut announcement = Announcement {
+        instance: speaker(instance, category),
+        version: version.to_owned(),
+        site: "default".to_owned(),
+        capacity: 8,
+        digest: String::new(),
+        tools,
+        resources,
+        resource_templates,
+        prompts,
+    };
+    announcement.digest = announcement.digest();
+    announcement
 }
 
 fn speaker(instance: &str, category: &str) -> Instance {
@@ -298,4 +335,129 @@ fn a_name_that_is_not_known_brings_up_those_like_it() {
     bench.announce("a", "network", "1.0.0", &["ping", "telnet", "whois"]);
     assert_eq!(bench.last.list(Kind::Tool).alike("pinng"), ["ping"]);
     assert!(bench.last.list(Kind::Tool).alike("zzzz").is_empty());
+}
+
+#[test]
+fn a_uri_is_given_by_its_resource_then_by_the_first_template() {
+    let mut bench = Bench::new(&[]);
+    let templates = ["test://{+any}", "test://host/{name}", "test://{id}/x"];
+    bench.offer("a", "lab", "1.0.0", [&["test://host/a"], &templates, &[]]);
+    let check = |bench: &Bench, uri: &str, expected: Option<&str>| {
+        let found = bench.last.resource(uri).map(|item| item.key.as_str());
+        assert_eq!(found, expected, "{uri}");
+    };
+    check(&bench, "test://host/a", Some("test://host/a"));
+    check(&bench, "test://host/b", Some("test://host/{name}"));
+    check(&bench, "test://host/x", Some("test://host/{name}"));
+    check(&bench, "test://5/x", Some("test://{+any}"));
+    check(&bench, "other://a", None);
+    let referred = |uri: &str| bench.last.reference(uri).map(|item| item.key.as_str());
+    assert_eq!(referred("test://{id}/x"), Some("test://{id}/x"));
+    assert_eq!(referred("test://host/a"), Some("test://host/a"));
+    // What is listed goes before what went away, and that is still known.
+    bench.offer("a", "lab", "1.0.0", [&[], &["test://{+any}"], &[]]);
+    check(&bench, "test://host/a", Some("test://{+any}"));
+    bench.goodbye("a", "lab");
+    check(&bench, "test://host/a", Some("test://host/a"));
+    check(&bench, "test://host/b", Some("test://host/{name}"));
+}
+
+#[test]
+fn the_rules_for_tools_hold_for_every_kind() {
+    let mut bench = Bench::new(&["zoo"]);
+    let keys: [&[&str]; 3] = [&["test://a"], &["test://{a}"], &["ask"]];
+    bench.offer("a", "zoo", "1.9.0", keys);
+    bench.offer("b", "zoo", "1.10.0", keys);
+    bench.offer("c", "lab", "9.0.0", keys);
+    for item in [
+        bench.last.resource("test://a").unwrap(),
+        bench.last.reference("test://{a}").unwrap(),
+    ] {
+        assert_eq!(item.category.as_str(), "zoo", "the first claim");
+        assert!(item.text.get().contains("1.10.0"), "the higher version");
+    }
+    assert_eq!(bench.last.prompt("ask").unwrap().category.as_str(), "zoo");
+    bench.goodbye("c", "lab");
+    bench.goodbye("b", "zoo");
+    bench.goodbye("a", "zoo");
+    for kind in [Kind::Resource, Kind::Template, Kind::Prompt] {
+        assert!(!bench.last.list(kind).is_empty(), "{kind:?} stays listed");
+    }
+}
+
+#[test]
+fn a_snapshot_knows_which_lists_changed() {
+    let mut bench = Bench::new(&[]);
+    let mut before = bench.last.clone();
+    let mut check = |bench: &Bench, expected: &[Kind]| {
+        assert_eq!(bench.last.changed_since(&before), expected);
+        before = bench.last.clone();
+    };
+    bench.announce("a", "lab", "1.0.0", &["probe"]);
+    check(&bench, &[Kind::Tool]);
+    bench.offer("b", "zoo", "1.0.0", [&["test://a"], &["test://{a}"], &[]]);
+    check(&bench, &[Kind::Resource, Kind::Template]);
+    bench.offer("c", "zoo", "1.0.0", [&["test://a"], &[], &["ask"]]);
+    check(&bench, &[Kind::Prompt]);
+    bench.goodbye("b", "zoo");
+    check(&bench, &[Kind::Template]);
+    bench.goodbye("c", "zoo");
+    check(&bench, &[Kind::Resource, Kind::Prompt]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hub_is_told_of_changes_after_the_first_workers_were_heard() {
+    let bus = bus::memory::MemoryBus::new();
+    let shared: Arc<dyn Bus> = Arc::new(bus.clone());
+    let names = Names::default();
+    let caller = Caller::new(Arc::clone(&shared), names.clone(), "g", SETTLE_LIMIT);
+    let hub = Hub::new();
+    let mut news = hub.listen();
+    let always_listed = HashSet::new();
+    let (listener, catalogue) = Listener::new(
+        shared,
+        names.clone(),
+        "g".into(),
+        caller,
+        always_listed,
+        hub,
+    );
+    let stop = CancellationToken::new();
+    let backoff = Backoff::default();
+    let running = listener.run(&backoff, &stop);
+    let say = async |lists: [&[String]; 4]| {
+        let announcement = announcement("a", "lab", "1.0.0", lists);
+        let body = response::notification(protocol::control::ANNOUNCE, &announcement).unwrap();
+        let message = Message {
+            body: body.into(),
+            ..Message::default()
+        };
+        let announce = Publish::broadcast(Names::CONTROL, names.announce_key(), message);
+        bus.publish(announce).await.unwrap();
+    };
+    let tool = [descriptor("probe", "")];
+    let prompt = [r#"{"name":"ask"}"#.to_owned()];
+    let resource = [r#"{"uri":"test://a","name":"a"}"#.to_owned()];
+    let template = [r#"{"uriTemplate":"test://{a}","name":"a"}"#.to_owned()];
+    let script = async {
+        // Whoever asks for a list waits for the workers, so this is no news to anybody.
+        while catalogue.now().list(Kind::Tool).is_empty() {
+            say([&tool, &[], &[], &[]]).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(catalogue.settled().await);
+        say([&tool, &[], &[], &prompt]).await;
+        let first = news.next().await;
+        assert_eq!(first, Some(Heard::Change(Change::PromptsListChanged)));
+        say([&tool, &resource, &template, &prompt]).await;
+        let second = news.next().await;
+        assert_eq!(second, Some(Heard::Change(Change::ResourcesListChanged)));
+        say([&[], &resource, &template, &prompt]).await;
+        let third = news.next().await;
+        assert_eq!(third, Some(Heard::Change(Change::ToolsListChanged)));
+    };
+    tokio::select! {
+        ended = running => panic!("the listener ended: {ended:?}"),
+        () = script => {}
+    }
 }

@@ -9,6 +9,7 @@ use protocol::mcp::{code, method};
 use protocol::response::RpcError;
 use service::TraceContext;
 
+use crate::era;
 use crate::request::Request;
 
 const VERSION: &str = "mcp-protocol-version";
@@ -99,9 +100,12 @@ impl<'a> McpHeaders<'a> {
     /// (MCP 2026-07-28, "Server Validation").
     ///
     /// # Errors
-    /// Header mismatch, naming the header.
+    /// Header mismatch, naming the header; unsupported version when the revision, on which both
+    /// agree, is none of ours.
     pub(super) fn check(&self, request: &Request<'_>, version: &str) -> Result<(), RpcError> {
         same("MCP-Protocol-Version", self.version, version)?;
+        // Another revision may have other rules for its headers.
+        era::check_supported(version)?;
         same("Mcp-Method", self.method, &request.method)?;
         let key = match request.method.as_ref() {
             method::TOOLS_CALL | method::PROMPTS_GET => "name",
@@ -234,6 +238,30 @@ mod tests {
             call,
             &[("mcp-protocol-version", "2025-11-25"), method, name],
             Some("2025-11-25"),
+        );
+    }
+
+    #[test]
+    fn resources_and_prompts_are_named_too() {
+        let version = ("mcp-protocol-version", "2026-07-28");
+        let prompt = r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"a b"}}"#;
+        let method = ("mcp-method", "prompts/get");
+        check(prompt, &[version, method, ("mcp-name", "a b")], None);
+        check(prompt, &[version, method], Some("Mcp-Name is missing"));
+        let resource = r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"test://ä","name":"x"}}"#;
+        let method = ("mcp-method", "resources/read");
+        let uri = ("mcp-name", "=?base64?dGVzdDovL8Ok?=");
+        check(resource, &[version, method, uri], None);
+        check(
+            resource,
+            &[version, method, ("mcp-name", "x")],
+            Some("the body says"),
+        );
+        let complete = r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"a"}}}"#;
+        check(
+            complete,
+            &[version, ("mcp-method", "completion/complete")],
+            None,
         );
     }
 

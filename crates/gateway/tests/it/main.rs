@@ -10,8 +10,10 @@
 
 mod crowd;
 mod harness;
+mod headers;
 mod legacy;
 mod modern;
+mod offers;
 mod process;
 mod safety;
 mod stdio;

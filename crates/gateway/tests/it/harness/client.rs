@@ -109,10 +109,9 @@ impl Client {
 
     /// A request of the stateless era with the headers that belong to it.
     pub async fn modern(&self, body: &Value) -> Answer {
-        let name = body["params"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let params = &body["params"];
+        let name = params["name"].as_str().or(params["uri"].as_str());
+        let name = name.unwrap_or_default().to_owned();
         let method = body["method"].as_str().unwrap().to_owned();
         let mut headers = vec![
             ("mcp-protocol-version", "2026-07-28"),

@@ -2,8 +2,10 @@
 
 mod client;
 mod gate;
+mod offer;
 mod worker;
 
 pub use client::*;
 pub use gate::*;
+pub use offer::{Offer, prompt, resource, template};
 pub use worker::*;

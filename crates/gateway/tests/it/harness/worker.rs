@@ -11,11 +11,12 @@ use futures::StreamExt;
 use protocol::control::{self, Announcement, Cancel, Digest};
 use protocol::{Category, Envelope, Instance, Kind, Names, headers, response};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use super::offer::{Offer, answer};
 
 /// A running worker; it goes without a goodbye when dropped.
 pub struct Worker {
@@ -97,25 +98,32 @@ impl Worker {
 
     /// A worker that takes no calls and has not spoken yet.
     pub fn quiet(bus: &MemoryBus, category: &str, tools: &[String]) -> Self {
-        let tools: Vec<Box<RawValue>> = tools
-            .iter()
-            .map(|text| RawValue::from_string(text.clone()).unwrap())
-            .collect();
-        let instance = format!("{category}-{}", uuid::Uuid::new_v4().simple());
-        let announcement = Announcement {
-            instance: Instance {
-                instance: instance.clone(),
-                category: category.parse().unwrap(),
+        let tools = tools.to_vec();
+        Self::quiet_offering(
+            bus,
+            category,
+            &Offer {
+                tools,
+                ..Offer::default()
             },
-            version: "1.0.0".to_owned(),
-            site: "default".to_owned(),
-            capacity: 1000,
-            digest: control::digest_of("1.0.0", [&tools, &[], &[], &[]]),
-            tools,
-            resources: Vec::new(),
-            resource_templates: Vec::new(),
-            prompts: Vec::new(),
-        };
+        )
+    }
+
+    /// Starts a worker of any category with all it offers.
+    pub async fn offering(bus: &MemoryBus, category: &str, offer: &Offer) -> Self {
+        let mut worker = Self::quiet_offering(bus, category, offer);
+        worker.consume().await;
+        worker.listen().await;
+        worker.announce().await;
+        worker
+    }
+
+    fn quiet_offering(bus: &MemoryBus, category: &str, offer: &Offer) -> Self {
+        let instance = format!("{category}-{}", uuid::Uuid::new_v4().simple());
+        let announcement = offer.announcement(Instance {
+            instance: instance.clone(),
+            category: category.parse().unwrap(),
+        });
         Self {
             bus: bus.clone(),
             names: Names::default(),
@@ -206,6 +214,12 @@ impl Worker {
         .await;
     }
 
+    /// Offers something else from now on.
+    pub async fn change(&mut self, offer: &Offer) {
+        self.announcement = offer.announcement(self.announcement.instance.clone());
+        self.announce().await;
+    }
+
     pub async fn digest(&self, digest: &str) {
         let instance = self.announcement.instance.clone();
         let digest = Digest {
@@ -291,6 +305,10 @@ async fn reply(bus: &MemoryBus, seen: &Seen, request: &Message) {
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     let params = &body["params"];
     let id = &body["id"];
+    if body["method"] != "tools/call" {
+        let text = answer(&body).to_string();
+        return send(bus, request, text.into(), 0, true).await;
+    }
     let name = params["name"].as_str().unwrap();
     let result = |content: Value| json!({ "resultType": "complete", "content": [], "structuredContent": content, "isError": false });
     let answer = match protocol::canonical_tool_name(name).as_ref() {
