@@ -58,7 +58,10 @@ pub fn main() -> ExitCode {
 
 async fn run(process: Process) -> Result<(), ExitError> {
     let settings = &process.settings;
-    let config = Config::new(settings).map_err(Error::into_exit)?;
+    let config = Config {
+        broker: true,
+        ..Config::new(settings).map_err(Error::into_exit)?
+    };
     if config.http.is_none() {
         process.serve_health().await?;
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use bus::Backoff;
 use protocol::{Category, Names, Prefix};
+use seal::Keyring;
 use service::Settings;
 use service::settings::{NoWorker, Transport};
 
@@ -25,6 +26,13 @@ pub struct Config {
     pub message_ttl: Duration,
     /// When a lost connection is tried again.
     pub backoff: Backoff,
+    /// Keys that seal the identifiers of sessions, the same at every replica; without them the
+    /// gateway makes one of its own.
+    pub session_keys: Option<Keyring>,
+    /// How long a session lives without use.
+    pub session_ttl: Duration,
+    /// Whether there is a broker, over which other replicas may serve the same clients.
+    pub broker: bool,
 }
 
 /// Where HTTP is served, and to whom.
@@ -44,7 +52,8 @@ impl Config {
     /// The part of the settings that a gateway needs.
     ///
     /// # Errors
-    /// [`Error::Setting`] when a value is no name on a broker.
+    /// [`Error::Setting`] when a value is no name on a broker, [`Error::SessionKey`] when one is
+    /// no key.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let serves = |transport| settings.transport_mode.contains(transport);
         let prefix = settings.amqp_queue_prefix.as_str();
@@ -62,6 +71,8 @@ impl Config {
                 name: "WHEN_NO_WORKER",
                 source,
             })?;
+        let keys = settings.session_key.as_ref();
+        let session_keys = keys.map(|keys| Keyring::parse(keys.expose()));
         Ok(Self {
             stdio: serves(Transport::Stdio),
             http: serves(Transport::Http).then(|| Http {
@@ -75,6 +86,9 @@ impl Config {
             patient,
             message_ttl: settings.amqp_message_ttl.get(),
             backoff: service::broker::backoff(settings),
+            session_keys: session_keys.transpose().map_err(Error::SessionKey)?,
+            session_ttl: settings.mcp_session_ttl_ms.get(),
+            broker: settings.amqp_url.is_some(),
         })
     }
 }
@@ -97,5 +111,22 @@ mod tests {
         assert_eq!(config.names.announce_key(), "dc1.announce");
         let all = Config::new(&Settings::default()).unwrap();
         assert_eq!(all.http.unwrap().port, 3000);
+    }
+
+    #[test]
+    fn keys_of_sessions_are_read_in_their_order() {
+        let (first, second) = ("5e".repeat(32), "6f".repeat(32));
+        let settings = |keys: String| Settings {
+            session_key: Some(keys.parse().unwrap()),
+            ..Settings::default()
+        };
+        let ids = |keys: String| {
+            let config = Config::new(&settings(keys)).unwrap();
+            config.session_keys.unwrap().ids()
+        };
+        let both = ids(format!("{first},{second}"));
+        assert_eq!(both, [ids(first).concat(), ids(second).concat()]);
+        let none = Config::new(&Settings::default()).unwrap();
+        assert!(none.session_keys.is_none());
     }
 }

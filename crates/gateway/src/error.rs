@@ -15,6 +15,9 @@ pub enum Error {
         /// What is wrong with it.
         source: protocol::Error,
     },
+    /// The keys of sessions cannot be used. What was given is not repeated.
+    #[error("SESSION_KEY is not usable")]
+    SessionKey(#[source] seal::KeyError),
     /// Only the AMQP front was asked for.
     #[error("TRANSPORT_MODE = `amqp`: the gateway does not serve clients over AMQP yet")]
     AmqpOnly,
@@ -45,6 +48,11 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::Setting { .. } => "docs/configuration.md lists every setting".to_owned(),
+            Self::SessionKey(_) => {
+                "set SESSION_KEY to what `openssl rand -hex 32` prints, the same at every replica \
+                 of the gateway"
+                    .to_owned()
+            }
             Self::AmqpOnly => "set TRANSPORT_MODE to `http`, `stdio` or both".to_owned(),
             Self::Listen { .. } => {
                 "set HTTP_PORT to a free port, or end the process that has this one; HTTP_HOST \
@@ -62,9 +70,10 @@ impl Error {
     pub fn into_exit(self) -> ExitError {
         let hint = self.hint();
         let exit = match self {
-            Self::Setting { .. } | Self::AmqpOnly | Self::Bus(bus::Error::Settings { .. }) => {
-                ExitError::usage(self)
-            }
+            Self::Setting { .. }
+            | Self::SessionKey(_)
+            | Self::AmqpOnly
+            | Self::Bus(bus::Error::Settings { .. }) => ExitError::usage(self),
             Self::Listen { .. } | Self::Bus(_) => ExitError::unavailable(self),
             Self::Stdio(_) | Self::Ended(_) => ExitError::internal(self),
         };
@@ -105,5 +114,8 @@ mod tests {
         };
         assert_eq!(Error::from(setting).into_exit().code(), 64);
         assert_eq!(Error::AmqpOnly.into_exit().code(), 64);
+        let key = Error::SessionKey(seal::KeyError::Format).into_exit();
+        assert_eq!(key.code(), 64);
+        assert!(key.to_string().contains("SESSION_KEY"), "{key}");
     }
 }

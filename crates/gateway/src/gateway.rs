@@ -116,15 +116,16 @@ impl Gateway {
             hub.clone(),
         );
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
+        let keys = Arc::new(Keyring::random());
         Arc::new(Self {
             catalogue,
             streams: Streams::new(peers.instance()),
+            sessions: Sessions::for_test(&keys),
+            keys,
             queues: Queues::new(bus, names, Metrics::default()),
             caller,
             patient: HashSet::new(),
             metrics: Metrics::default(),
-            keys: Arc::new(Keyring::random()),
-            sessions: Sessions::default(),
             inputs: Inputs::new(peers.clone()),
             hub,
             peers,

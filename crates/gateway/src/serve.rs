@@ -24,7 +24,7 @@ use crate::input::Inputs;
 use crate::news::{self, Hub};
 use crate::peers::Peers;
 use crate::queues::Queues;
-use crate::session::Sessions;
+use crate::session::{self, Sessions};
 use crate::stdio;
 use crate::streams::Streams;
 
@@ -71,13 +71,10 @@ impl Server {
     /// [`Error::Listen`] when the port is taken, [`Error::AmqpOnly`] when nothing else was asked
     /// for.
     pub async fn bind(config: Config, bus: Arc<dyn Bus>, process: &Process) -> Result<Self, Error> {
-        if config.amqp {
-            if !config.stdio && config.http.is_none() {
-                return Err(Error::AmqpOnly);
-            }
-            warn!("clients over AMQP are not served yet; the other transports are");
-        }
+        check(&config)?;
         let instance = format!("gateway-{}", Uuid::new_v4().simple());
+        let is_http = config.http.is_some();
+        let keys = config.session_keys.unwrap_or_else(Keyring::random);
         let names = config.names;
         let caller = Caller::new(
             Arc::clone(&bus),
@@ -94,6 +91,13 @@ impl Server {
             config.patient.clone(),
             hub.clone(),
         );
+        let keys = Arc::new(keys);
+        let sessions = Sessions::new(session::Options {
+            keys: Arc::clone(&keys),
+            instance: instance.clone(),
+            ttl: config.session_ttl,
+            health: is_http.then(|| process.health.optional_component("session-keys")),
+        });
         let events = news::Listener::new(Arc::clone(&bus), names.clone(), &instance, hub.clone());
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         let gateway = Arc::new(Gateway {
@@ -103,8 +107,8 @@ impl Server {
             caller,
             patient: config.patient,
             metrics: process.metrics.clone(),
-            keys: Arc::new(Keyring::random()),
-            sessions: Sessions::default(),
+            sessions,
+            keys,
             inputs: Inputs::new(peers.clone()),
             hub,
             peers,
@@ -203,6 +207,10 @@ impl Server {
         supports.spawn(async move { Ok(gateway.peers.run(&gateway, &backoff, &token).await?) });
         let gateway = Arc::clone(&self.gateway);
         supports.spawn(until(stop.clone(), async move {
+            gateway.sessions.run(&gateway.peers).await;
+        }));
+        let gateway = Arc::clone(&self.gateway);
+        supports.spawn(until(stop.clone(), async move {
             gateway.queues.watch(&gateway.catalogue).await;
         }));
         supports.spawn(until(stop.clone(), self.watch_the_bus()));
@@ -238,6 +246,23 @@ impl Server {
         }
         info!("the gateway has ended");
     }
+}
+
+/// Says what of a configuration cannot be had, or has consequences that may not be wanted.
+fn check(config: &Config) -> Result<(), Error> {
+    if config.amqp {
+        if !config.stdio && config.http.is_none() {
+            return Err(Error::AmqpOnly);
+        }
+        warn!("clients over AMQP are not served yet; the other transports are");
+    }
+    if config.broker && config.http.is_some() && config.session_keys.is_none() {
+        warn!(
+            "SESSION_KEY is not set: sessions of this gateway end with it, and no other \
+             gateway serves them; set the same key at every replica"
+        );
+    }
+    Ok(())
 }
 
 /// Waits until all fronts have ended, or something failed.

@@ -53,7 +53,7 @@ pub(super) async fn mcp(State(front): State<Arc<Front>>, request: Request) -> Re
     match *request.method() {
         Method::POST => front.post(request).await,
         Method::GET => front.get(request.headers()).await,
-        Method::DELETE => front.delete(request.headers()),
+        Method::DELETE => front.delete(request.headers()).await,
         _ => not_allowed("GET, POST, DELETE"),
     }
 }
@@ -79,14 +79,16 @@ impl Front {
     }
 
     /// Ends a session (MCP 2025-11-25, "Session Management").
-    fn delete(&self, headers: &HeaderMap) -> Response<Body> {
+    async fn delete(&self, headers: &HeaderMap) -> Response<Body> {
         let session = match McpHeaders::read(headers) {
             Ok(headers) => headers.session,
             Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
         };
         match session {
-            Some(id) if self.gateway.sessions.end(id) => respond::empty(StatusCode::NO_CONTENT),
-            Some(_) => refuse(StatusCode::NOT_FOUND, "there is no such session"),
+            Some(id) => match self.gateway.sessions.end(id).await {
+                Ok(()) => respond::empty(StatusCode::NO_CONTENT),
+                Err(gone) => respond::refused(StatusCode::NOT_FOUND, &gone.into()),
+            },
             None => refuse(
                 StatusCode::BAD_REQUEST,
                 "the header Mcp-Session-Id is missing",

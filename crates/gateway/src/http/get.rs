@@ -40,7 +40,7 @@ impl Front {
             let reason = "the header Accept must list text/event-stream";
             return refuse(StatusCode::NOT_ACCEPTABLE, reason);
         }
-        let session = match self.session(&mcp) {
+        let session = match self.session(&mcp).await {
             Ok(session) => session,
             Err((status, error)) => return respond::refused(status, &error),
         };

@@ -33,7 +33,7 @@ const MAX_CONNECTIONS: usize = MAX_STREAMS + MAX_REQUESTS + 2000;
 /// How long to wait after the system has refused a connection, for want of file descriptors
 /// for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often idle sessions are looked for, and streams that nobody comes back to.
+/// How often streams are looked for that nobody comes back to.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The HTTP front, listening.
@@ -100,7 +100,6 @@ impl Listening {
                 () = shutdown.cancelled() => break,
                 Some(_) = connections.join_next() => continue,
                 _ = sweep.tick() => {
-                    self.gateway.sessions.sweep();
                     self.gateway.streams.sweep();
                     continue;
                 }

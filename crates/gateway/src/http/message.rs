@@ -48,7 +48,7 @@ impl Front {
             }
             (Kind::Request { .. }, Err(error)) => bad_request(&envelope, &(&error).into()),
             (Kind::Request { .. }, Ok(None)) => refuse(StatusCode::BAD_REQUEST, "no request"),
-            (Kind::Notification { .. }, _) => self.notification(&mcp, &envelope),
+            (Kind::Notification { .. }, _) => self.notification(&mcp, &envelope).await,
             (Kind::Response { id, .. } | Kind::Error { id: Some(id), .. }, _) => {
                 self.response(&mcp, id, body).await
             }
@@ -81,7 +81,7 @@ impl Front {
                 |()| respond::empty(StatusCode::BAD_REQUEST),
             );
         }
-        match self.session(mcp) {
+        match self.session(mcp).await {
             Ok(session) => self.legacy(session, request, trace, place).await,
             Err((status, error)) => respond::with_status(status, reply(request, &error)),
         }
@@ -114,7 +114,10 @@ impl Front {
             Err(error) => return respond::json(reply(request, &error), false),
         };
         let result = message::initialized(session.version);
-        let id = self.gateway.sessions.open(session);
+        let id = match self.gateway.sessions.open(session) {
+            Ok(id) => id,
+            Err(error) => return respond::json(reply(request, &error), false),
+        };
         let mut response = respond::json(Reply::result(request.id, &result), false);
         if let Ok(id) = HeaderValue::try_from(id) {
             response.headers_mut().insert(SESSION, id);
@@ -138,7 +141,11 @@ impl Front {
             .answer(request, Speaker::Legacy(&session), trace)
             .await
         {
-            Answer::Done(reply) => respond::json(reply, false),
+            Answer::Done(reply) => {
+                // The next request may come to another replica, which has to know by then.
+                self.gateway.sessions.told(&session).await;
+                respond::json(reply, false)
+            }
             Answer::Call(call) => {
                 let call = (request.id, *call);
                 resumable::call(&self.gateway, &session, call, begun, place).await
@@ -155,7 +162,7 @@ impl Front {
         }
     }
 
-    fn notification(&self, mcp: &McpHeaders<'_>, envelope: &Envelope<'_>) -> Response<Body> {
+    async fn notification(&self, mcp: &McpHeaders<'_>, envelope: &Envelope<'_>) -> Response<Body> {
         // The stateless era has no notifications from clients over HTTP; what comes anyway has
         // no effect.
         if mcp.version == Some(MODERN_VERSION) {
@@ -168,21 +175,23 @@ impl Front {
             let error = era::unsupported(version, format!("revision {version:?} is not supported"));
             return respond::refused(StatusCode::BAD_REQUEST, &error);
         }
-        let session = match self.session(mcp) {
+        let session = match self.session(mcp).await {
             Ok(session) => session,
             Err((status, error)) => return respond::refused(status, &error),
         };
         if envelope.method().as_deref() == Some(method::CANCELLED)
             && let Ok(params) = envelope.params()
+            && !session.running().cancel(&params)
         {
-            session.running().cancel(&params);
+            let (sessions, peers) = (&self.gateway.sessions, &self.gateway.peers);
+            sessions.cancel_elsewhere(peers, &session, &params).await;
         }
         respond::empty(StatusCode::ACCEPTED)
     }
 
     /// Takes the answer to a request of this server.
     async fn response(&self, mcp: &McpHeaders<'_>, id: &RawValue, body: &Bytes) -> Response<Body> {
-        let session = match self.session(mcp) {
+        let session = match self.session(mcp).await {
             Ok(session) => session,
             Err((status, error)) => return respond::refused(status, &error),
         };
@@ -196,7 +205,7 @@ impl Front {
         }
     }
 
-    pub(super) fn session(
+    pub(super) async fn session(
         &self,
         mcp: &McpHeaders<'_>,
     ) -> Result<Arc<Session>, (StatusCode, RpcError)> {
@@ -209,13 +218,8 @@ impl Front {
             };
             return Err((StatusCode::BAD_REQUEST, error));
         };
-        self.gateway.sessions.find(id).ok_or_else(|| {
-            let why = "the session is not known or has ended; begin again with initialize";
-            (
-                StatusCode::NOT_FOUND,
-                RpcError::new(code::INVALID_REQUEST, why),
-            )
-        })
+        let found = self.gateway.sessions.find(id).await;
+        found.map_err(|gone| (StatusCode::NOT_FOUND, gone.into()))
     }
 }
 

@@ -15,6 +15,7 @@ impl Gateway {
     pub(crate) async fn heard(self: &Arc<Self>, sender: &str, method: &str, params: &RawValue) {
         let room = method.strip_prefix("opendiscovery/").unwrap_or_default();
         match room.split('/').next() {
+            Some("session" | "cancel") => self.sessions.heard(self, sender, method, params),
             Some("stream") => self.heard_of_streams(sender, method, params),
             Some("input") => self.inputs.heard(sender, method, params),
             _ => debug!(

@@ -5,6 +5,7 @@ use bus::{Backoff, Binding, Delivery, Error, Link, Message, Queue, supervise};
 use futures::StreamExt;
 use protocol::{Envelope, Kind, Names};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -33,6 +34,7 @@ impl Peers {
         let queue = self.queue();
         link.declare(&queue).await?;
         let mut consumer = link.consume(&queue.name, None).await?;
+        let _hearing = Hearing(self);
         self.shared.joined.send_modify(|times| *times += 1);
         while let Some(delivery) = consumer.next().await {
             self.take(gateway, &delivery).await;
@@ -72,6 +74,15 @@ impl Peers {
             }
             Err(reason) => warn!(reason, "a message of another gateway was refused"),
         }
+    }
+}
+
+/// Notes when this gateway ceases to hear the others, however that comes.
+struct Hearing<'a>(&'a Peers);
+
+impl Drop for Hearing<'_> {
+    fn drop(&mut self) {
+        *self.0.last_lost() = Some(Instant::now());
     }
 }
 

@@ -7,15 +7,15 @@
 mod dispatch;
 mod listen;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bus::{Bus, Headers, Message, Publish, PublishError};
 use protocol::{Names, headers, response};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 /// How long a message may take to be sent, a short outage of the broker included.
@@ -35,6 +35,8 @@ struct Shared {
     generation: AtomicU64,
     /// How often this gateway has begun to hear the others.
     joined: watch::Sender<u64>,
+    /// When this gateway last ceased to hear the others.
+    lost: Mutex<Option<Instant>>,
 }
 
 /// A gateway that cannot be told anything: it is gone, or the broker is.
@@ -50,6 +52,7 @@ impl Peers {
                 instance,
                 generation: AtomicU64::new(0),
                 joined: watch::Sender::new(0),
+                lost: Mutex::default(),
             }),
         }
     }
@@ -63,6 +66,19 @@ impl Peers {
     /// further number an outage is over, during which it heard nothing.
     pub(crate) fn joined(&self) -> watch::Receiver<u64> {
         self.shared.joined.subscribe()
+    }
+
+    /// When this gateway last ceased to hear the others, as far as that was noticed; never, if it
+    /// has heard them from the beginning, or not yet.
+    pub(crate) fn lost(&self) -> Option<Instant> {
+        *self.last_lost()
+    }
+
+    fn last_lost(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.shared
+            .lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells all other gateways; false when that was not possible within 2 s, which is logged.

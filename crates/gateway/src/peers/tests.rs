@@ -6,7 +6,6 @@ use futures::StreamExt;
 use protocol::Envelope;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;

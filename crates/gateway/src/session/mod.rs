@@ -1,9 +1,26 @@
-//! The `initialize` era: what a session agreed on, what its client runs, and where all
-//! sessions are kept.
+//! The `initialize` era: what a session agreed on, what became of it since, and what its client
+//! runs.
+//!
+//! A session is self-contained: its identifier is a sealed [`token`] that says what was agreed
+//! on, so every replica with the same key serves it. What changes later ([`state`]), when it was
+//! last used and that it ended, replicas tell each other ([`talk`]); each keeps what it heard in
+//! its own [`table`], none of which is needed for a session to go on.
 
+mod clock;
+mod ended;
+mod facts;
+mod gone;
+mod others;
+mod outbox;
 mod running;
 mod state;
 mod store;
+mod table;
+mod talk;
+mod token;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use std::borrow::Cow;
 
@@ -14,9 +31,11 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub(crate) use gone::Gone;
 pub(crate) use running::{Begun, Running};
 use state::State;
-pub(crate) use store::Sessions;
+pub(crate) use store::{Options, Sessions};
+use token::{Agreed, Start};
 
 /// What a client and this server agreed on, and what the client runs.
 #[derive(Debug)]
@@ -27,10 +46,20 @@ pub(crate) struct Session {
     capabilities: Box<RawValue>,
     client_info: Box<RawValue>,
     id: Uuid,
+    /// Whose session it is; nobody's yet.
+    subject: Option<String>,
+    /// When it was opened, in milliseconds since the Unix epoch.
+    created: u64,
     running: Running,
-    state: State,
+    state: Arc<State>,
+    /// How often it is held.
+    holds: AtomicUsize,
     ended: CancellationToken,
 }
+
+/// Keeps a session in use for as long as something is open for its client.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<Session>);
 
 impl Session {
     /// Reads the parameters of `initialize`.
@@ -53,15 +82,48 @@ impl Session {
             .into_iter()
             .find(|version| *version == requested);
         Ok(Self {
-            version: known.unwrap_or(LEGACY_VERSIONS[0]),
-            modern_version: format!("\"{MODERN_VERSION}\""),
             capabilities: object("capabilities")?,
             client_info: object("clientInfo")?,
-            id: Uuid::new_v4(),
-            running: Running::default(),
-            state: State::default(),
-            ended: CancellationToken::new(),
+            ..Self::new(known.unwrap_or(LEGACY_VERSIONS[0]), Uuid::new_v4())
         })
+    }
+
+    /// The session that a token speaks of.
+    fn agreed(agreed: Agreed) -> Self {
+        Self {
+            created: agreed.created,
+            subject: agreed.subject,
+            capabilities: agreed.capabilities,
+            client_info: agreed.client_info,
+            ..Self::new(agreed.version, agreed.id)
+        }
+    }
+
+    fn new(version: &'static str, id: Uuid) -> Self {
+        Self {
+            version,
+            modern_version: format!("\"{MODERN_VERSION}\""),
+            capabilities: RawValue::NULL.to_owned(),
+            client_info: RawValue::NULL.to_owned(),
+            id,
+            subject: None,
+            created: 0,
+            running: Running::default(),
+            state: Arc::default(),
+            holds: AtomicUsize::new(0),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    fn start(&self) -> Start<'_> {
+        Start {
+            id: self.id,
+            version: self.version,
+            capabilities: &self.capabilities,
+            client_info: &self.client_info,
+            subject: self.subject.as_deref(),
+            created: self.created,
+        }
     }
 
     /// What a request of this session lacks in the eyes of a worker: keys of `_meta` with the
@@ -124,9 +186,32 @@ impl Session {
         &self.ended
     }
 
-    /// The session's requests that are under way.
+    /// The session's requests that are under way at this replica.
     pub(crate) fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// Keeps the session in use until what is given is dropped: for a stream that its client
+    /// reads.
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        self.holds.fetch_add(1, Ordering::Relaxed);
+        Hold(Arc::clone(self))
+    }
+
+    /// Whether requests are under way, or something is held open.
+    fn is_open(&self) -> bool {
+        !self.running.is_empty() || self.holds.load(Ordering::Relaxed) > 0
+    }
+
+    /// When its token expires, in milliseconds since the Unix epoch.
+    fn expires(&self) -> u64 {
+        token::expires(self.created)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

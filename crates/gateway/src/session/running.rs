@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 /// Most characters of a client's own words that are logged.
-const LOGGED: usize = 200;
+pub(super) const LOGGED: usize = 200;
 
 /// The requests of one client that are under way, by their JSON-RPC identifier.
 #[derive(Debug, Clone, Default)]
@@ -54,19 +54,25 @@ impl Running {
         })
     }
 
-    /// Cancels what the parameters of `notifications/cancelled` name; what is not under way is
-    /// ignored, because the answer may have crossed the notification.
-    pub(crate) fn cancel(&self, params: &RequestParams<'_>) {
-        let Some(id) = params.get("requestId").map(RequestId::of) else {
-            return;
-        };
+    /// Cancels what the parameters of `notifications/cancelled` name; false when that is not
+    /// under way here. It may have been answered meanwhile: the answer may have crossed the
+    /// notification.
+    pub(crate) fn cancel(&self, params: &RequestParams<'_>) -> bool {
+        let reason = params.string("reason").unwrap_or_default();
+        params
+            .get("requestId")
+            .is_some_and(|id| self.cancel_one(id, &reason))
+    }
+
+    /// Cancels one request; false when it is not under way here.
+    pub(crate) fn cancel_one(&self, id: &RawValue, reason: &str) -> bool {
+        let id = RequestId::of(id);
         let token = self.lock().get(&id).cloned();
-        if let Some(token) = token {
-            let reason = params.string("reason").unwrap_or_default();
-            let reason: String = reason.chars().take(LOGGED).collect();
-            info!(%id, reason, "request cancelled by its client");
-            token.cancel();
-        }
+        let Some(token) = token else { return false };
+        let reason: String = reason.chars().take(LOGGED).collect();
+        info!(%id, reason, "request cancelled by its client");
+        token.cancel();
+        true
     }
 
     /// Cancels everything.
@@ -128,9 +134,9 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
-    fn cancel(running: &Running, params: &str) {
+    fn cancel(running: &Running, params: &str) -> bool {
         let params = raw(params);
-        running.cancel(&RequestParams::parse(&params).unwrap());
+        running.cancel(&RequestParams::parse(&params).unwrap())
     }
 
     fn is_cancelled(begun: &Begun) -> bool {
@@ -143,9 +149,9 @@ mod tests {
         let number = running.begin(&raw("1")).unwrap();
         let text = running.begin(&raw(r#""1""#)).unwrap();
         let other = running.begin(&raw(r#""ab""#)).unwrap();
-        cancel(&running, r#"{"requestId":"1","reason":"enough"}"#);
+        assert!(cancel(&running, r#"{"requestId":"1","reason":"enough"}"#));
         assert!(!is_cancelled(&number) && is_cancelled(&text) && !is_cancelled(&other));
-        cancel(&running, r#"{"requestId":"a\u0062"}"#);
+        assert!(cancel(&running, r#"{"requestId":"a\u0062"}"#));
         assert!(is_cancelled(&other));
         for ignored in [
             "{}",
@@ -153,7 +159,7 @@ mod tests {
             r#"{"requestId":[1]}"#,
             r#"{"requestId":2}"#,
         ] {
-            cancel(&running, ignored);
+            assert!(!cancel(&running, ignored), "{ignored}");
         }
         assert!(!is_cancelled(&number));
     }

@@ -1,202 +1,217 @@
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use protocol::response::RpcError;
+use seal::{Keyring, OpenError};
+use service::health::Component;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::Session;
+use super::clock::{Clock, Moment};
+use super::others::Others;
+use super::outbox::Outbox;
+use super::table::{Found, Limits, Table};
+use super::token::{self, Agreed};
+use super::{Gone, Session};
 
-/// A session that is not used for longer ends.
-const IDLE: Duration = Duration::from_mins(30);
-/// Most sessions; beyond, the one that was idle longest ends.
-const MAX_SESSIONS: usize = 10_000;
+/// Most sessions of which this replica holds more than is told between replicas.
+const MAX_HELD: usize = 10_000;
+/// Most sessions of which a replica knows what became of them.
+const MAX_KNOWN: usize = 100_000;
+/// How long a request waits at the start of the process for what other replicas know.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
+/// How often at most one is told of sessions with foreign keys.
+const WARN_EVERY: Duration = Duration::from_mins(1);
 
-/// The sessions of HTTP clients, by their identifier.
+/// The sessions of HTTP clients.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    held: Mutex<HashMap<String, Held>>,
-    most: usize,
+    pub(super) keys: Arc<Keyring>,
+    pub(super) clock: Clock,
+    /// How often the other replicas are told which sessions were used.
+    pub(super) period: Duration,
+    pub(super) outbox: Arc<Outbox>,
+    /// What other replicas know at the start of this one is known here.
+    pub(super) caught_up: watch::Sender<bool>,
+    pub(super) others: Others,
+    /// Whether clients with sessions are served at all.
+    pub(super) is_serving: bool,
+    /// Answers to other replicas that are sent at a time.
+    pub(super) answers: Semaphore,
+    /// Until when the other replicas were told of uses.
+    pub(super) reported: Mutex<Option<Moment>>,
+    table: Mutex<Table>,
+    warned: Mutex<Option<Moment>>,
 }
 
+/// What [`Sessions`] need.
 #[derive(Debug)]
-struct Held {
-    session: Arc<Session>,
-    last_used: Instant,
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self {
-            held: Mutex::default(),
-            most: MAX_SESSIONS,
-        }
-    }
+pub(crate) struct Options {
+    /// Seals the identifiers.
+    pub(crate) keys: Arc<Keyring>,
+    /// The name of this gateway.
+    pub(crate) instance: String,
+    /// How long a session lives without use.
+    pub(crate) ttl: Duration,
+    /// Up while all other gateways have the same keys; `None` where no clients with sessions are
+    /// served, and nothing is said about sessions to others.
+    pub(crate) health: Option<Component>,
 }
 
 impl Sessions {
-    /// Keeps a session and gives its identifier.
-    pub(crate) fn open(&self, session: Session) -> String {
-        let id = Uuid::new_v4().to_string();
-        let mut held = self.held();
-        if held.len() >= self.most {
-            evict(&mut held);
-        }
-        let session = Arc::new(session);
-        held.insert(
-            id.clone(),
-            Held {
-                session,
-                last_used: Instant::now(),
-            },
-        );
-        id
+    pub(crate) fn new(options: Options) -> Self {
+        Self::with(options, Clock::system(), MAX_HELD, MAX_KNOWN)
     }
 
-    /// A session that is still open; using it keeps it open.
-    pub(crate) fn find(&self, id: &str) -> Option<Arc<Session>> {
-        let mut held = self.held();
-        let found = held.get_mut(id)?;
-        if found.is_over() {
-            held.remove(id);
-            return None;
+    fn with(options: Options, clock: Clock, held: usize, known: usize) -> Self {
+        let period = (options.ttl / 10).clamp(Duration::from_secs(1), Duration::from_secs(30));
+        let limits = Limits {
+            // The last use at another replica may not be known here for so long.
+            idle: options.ttl + period,
+            held,
+            known,
+        };
+        Self {
+            outbox: Arc::new(Outbox::new(options.instance.clone(), clock)),
+            is_serving: options.health.is_some(),
+            others: Others::new(options.instance, options.keys.ids(), options.health),
+            keys: options.keys,
+            clock,
+            period,
+            caught_up: watch::Sender::new(false),
+            answers: Semaphore::new(2),
+            reported: Mutex::default(),
+            table: Mutex::new(Table::new(limits, clock.now())),
+            warned: Mutex::default(),
         }
-        found.last_used = Instant::now();
-        Some(Arc::clone(&found.session))
     }
 
-    /// Ends a session and stops what it runs; false when there was none.
-    pub(crate) fn end(&self, id: &str) -> bool {
-        let ended = self.held().remove(id);
-        if let Some(held) = &ended {
-            held.session.ended().cancel();
-            held.session.running().cancel_all();
-        }
-        ended.is_some_and(|held| !held.is_over())
+    /// Opens a session and gives its identifier: visible ASCII, 6 KiB at most.
+    ///
+    /// # Errors
+    /// Invalid params, naming the member of `initialize` that makes the identifier too long.
+    pub(crate) fn open(&self, mut session: Session) -> Result<String, RpcError> {
+        session.created = self.clock.unix_ms();
+        session.client_info = token::reduced(&session.client_info);
+        let token = token::seal(&self.keys, &session.start())?;
+        self.table().hold(session, &self.outbox, self.clock.now());
+        Ok(token)
     }
 
-    /// Forgets sessions that were idle for too long.
-    pub(crate) fn sweep(&self) {
-        let mut held = self.held();
-        let before = held.len();
-        held.retain(|_, held| !held.is_over());
-        let ended = before - held.len();
+    /// The session of an identifier, whichever replica opened it; using it keeps it open.
+    ///
+    /// At the start of the process it waits for what other replicas know, for 2 s at most.
+    ///
+    /// # Errors
+    /// [`Gone`] when it is over, or never was.
+    pub(crate) async fn find(&self, token: &str) -> Result<Arc<Session>, Gone> {
+        let agreed = self.opened(token)?;
+        self.catch_up(agreed.id).await;
+        let (created, now) = (self.clock.at(agreed.created), self.clock.now());
+        let mut table = self.table();
+        match table.find(agreed.id, created, now) {
+            Found::Held(session) => Ok(session),
+            Found::Elsewhere => Ok(table.hold(Session::agreed(agreed), &self.outbox, now)),
+            Found::Over(gone) => Err(gone),
+        }
+    }
+
+    /// Ends a session everywhere, and stops what it runs. The other replicas were told when this
+    /// returns, unless that was not possible within 2 s; then they are later.
+    ///
+    /// # Errors
+    /// [`Gone`] when it was over already, or never was.
+    pub(crate) async fn end(&self, token: &str) -> Result<(), Gone> {
+        let session = self.find(token).await?;
+        let (id, expires) = (session.id(), session.expires());
+        self.table().end(id, expires, self.clock.now());
+        stop(&session);
+        self.outbox.ended(id, expires);
+        self.outbox.told(id).await;
+        Ok(())
+    }
+
+    /// Waits until the other replicas were told what has changed in a session, or 2 s; at once
+    /// where nothing has.
+    pub(crate) async fn told(&self, session: &Session) {
+        self.outbox.told(session.id()).await;
+    }
+
+    /// How many sessions this replica holds.
+    pub(crate) fn len(&self) -> usize {
+        self.table().len()
+    }
+
+    /// Ends what was idle for too long or is too old.
+    pub(super) fn sweep(&self) {
+        let (now, unix_ms) = (self.clock.now(), self.clock.unix_ms());
+        let ended = self.table().sweep(now, unix_ms).len();
         if ended > 0 {
             info!(ended, "idle sessions ended");
         }
+        self.others.expire(now, 3 * self.period);
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Held {
-    fn is_over(&self) -> bool {
-        self.last_used.elapsed() >= IDLE && self.session.running().is_empty()
+    fn opened(&self, token: &str) -> Result<Agreed, Gone> {
+        let opened = Agreed::open(&self.keys, token, self.clock.wall());
+        opened.map_err(|error| match error {
+            OpenError::Expired => Gone::Expired,
+            OpenError::UnknownKey => {
+                self.warn_of_other_keys();
+                Gone::OtherKey
+            }
+            _ => Gone::Unknown,
+        })
     }
-}
 
-/// Makes room: ends the session that was idle longest, one that runs something only if all do.
-fn evict(held: &mut HashMap<String, Held>) {
-    let longest = held
-        .iter()
-        .min_by_key(|(_, held)| (!held.session.running().is_empty(), held.last_used))
-        .map(|(id, _)| id.clone());
-    if let Some(held) = longest.and_then(|id| held.remove(&id)) {
-        let idle = held.last_used.elapsed();
-        warn!(
-            ?idle,
-            "too many sessions: the one that was idle longest ends"
-        );
-        held.session.running().cancel_all();
+    /// Waits until the other replicas have said what they know, where this one holds nothing.
+    async fn catch_up(&self, id: Uuid) {
+        if *self.caught_up.borrow() || self.table().held(id).is_some() {
+            return;
+        }
+        let mut caught_up = self.caught_up.subscribe();
+        // What is not known after that is learnt later.
+        let _ = timeout(CATCH_UP_LIMIT, caught_up.wait_for(|it| *it)).await;
+    }
+
+    fn warn_of_other_keys(&self) {
+        let now = self.clock.now();
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|last| last.until(now) >= WARN_EVERY) {
+            *warned = Some(now);
+            warn!(
+                "a client came with a session of another key: either it is older than this \
+                 gateway, or another gateway has another SESSION_KEY"
+            );
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use serde_json::value::RawValue;
-
-    use super::super::session_for_test;
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_session_ends_when_it_is_idle_for_too_long() {
-        let sessions = Sessions::default();
-        let id = sessions.open(session_for_test());
-        tokio::time::advance(Duration::from_mins(29)).await;
-        assert!(sessions.find(&id).is_some(), "use keeps it open");
-        tokio::time::advance(IDLE).await;
-        assert!(sessions.find(&id).is_none());
-        let swept = sessions.open(session_for_test());
-        tokio::time::advance(IDLE).await;
-        sessions.sweep();
-        assert!(!sessions.end(&swept));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_session_that_runs_a_call_is_not_idle() {
-        let sessions = Sessions::default();
-        let id = sessions.open(session_for_test());
-        let request: Box<RawValue> = serde_json::from_str("1").unwrap();
-        let begun = sessions
-            .find(&id)
-            .unwrap()
-            .running()
-            .begin(&request)
-            .unwrap();
-        tokio::time::advance(IDLE * 2).await;
-        sessions.sweep();
-        assert!(sessions.find(&id).is_some());
-        drop(begun);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn beyond_the_bound_the_session_idle_longest_ends() {
-        let sessions = Sessions {
-            most: 2,
-            ..Sessions::default()
-        };
-        let first = sessions.open(session_for_test());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        let second = sessions.open(session_for_test());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(sessions.find(&first).is_some());
-        let third = sessions.open(session_for_test());
-        assert!(sessions.find(&second).is_none());
-        assert!(sessions.find(&first).is_some() && sessions.find(&third).is_some());
-    }
-
-    #[tokio::test]
-    async fn an_ended_session_is_gone_and_its_calls_stop() {
-        let sessions = Sessions::default();
-        let id = sessions.open(session_for_test());
-        let request: Box<RawValue> = serde_json::from_str("1").unwrap();
-        let begun = sessions
-            .find(&id)
-            .unwrap()
-            .running()
-            .begin(&request)
-            .unwrap();
-        assert!(sessions.end(&id));
-        begun.cancelled().await;
-        assert!(sessions.find(&id).is_none());
-        assert!(!sessions.end(&id));
-    }
-
-    #[test]
-    fn identifiers_are_visible_ascii_and_never_the_same() {
-        let sessions = Sessions::default();
-        let ids: HashSet<String> = (0..100)
-            .map(|_| sessions.open(session_for_test()))
-            .collect();
-        assert_eq!(ids.len(), 100);
-        assert!(
-            ids.iter()
-                .all(|id| id.bytes().all(|byte| byte.is_ascii_graphic()))
-        );
+impl Sessions {
+    /// The sessions of a gateway without other replicas.
+    pub(crate) fn for_test(keys: &Arc<Keyring>) -> Self {
+        Self::new(Options {
+            keys: Arc::clone(keys),
+            instance: "test".to_owned(),
+            ttl: Duration::from_mins(30),
+            health: None,
+        })
     }
 }
+
+/// Stops what a session has under way here, because its client ended it.
+pub(super) fn stop(session: &Session) {
+    session.ended().cancel();
+    session.running().cancel_all();
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

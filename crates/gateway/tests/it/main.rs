@@ -15,6 +15,7 @@ mod legacy;
 mod modern;
 mod offers;
 mod process;
+mod replicas;
 mod safety;
 mod stdio;
 mod stdio_news;

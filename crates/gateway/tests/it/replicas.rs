@@ -1,0 +1,216 @@
+//! Several gateways on one bus, and clients of the `initialize` era that come to any of them.
+
+use std::time::{Duration, Instant};
+
+use axum::http::{Method, StatusCode};
+use bus::memory::MemoryBus;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::harness::*;
+
+const KEY: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
+const OTHER_KEY: &str = "6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f6f";
+
+async fn gate(bus: &MemoryBus) -> Gate {
+    with_keys(bus, KEY).await
+}
+
+async fn with_keys(bus: &MemoryBus, keys: &str) -> Gate {
+    Gate::with(bus, |settings| {
+        settings.session_key = Some(keys.parse().unwrap());
+    })
+    .await
+}
+
+async fn short_lived(bus: &MemoryBus) -> Gate {
+    Gate::with(bus, |settings| {
+        settings.session_key = Some(KEY.parse().unwrap());
+        settings.mcp_session_ttl_ms = "3s".parse().unwrap();
+    })
+    .await
+}
+
+fn ping() -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" })
+}
+
+async fn status(gate: &Gate, session: &str) -> StatusCode {
+    gate.client().legacy(session, &ping()).await.status
+}
+
+async fn becomes(gate: &Gate, session: &str, expected: StatusCode) {
+    eventually(&format!("the session gives {expected}"), || async {
+        status(gate, session).await == expected
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_is_served_by_every_gateway_with_its_key() {
+    let bus = MemoryBus::new();
+    let worker = Worker::start(&bus).await;
+    let (one, two) = (gate(&bus).await, gate(&bus).await);
+    let session = one.client().session("2025-06-18").await;
+    two.lists("ping").await;
+    let client = two.client();
+    let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" });
+    let listed = client.legacy(&session, &list).await.json();
+    assert!(listed["result"]["tools"].as_array().unwrap().len() > 5);
+    let call = legacy_call(3, "ping", json!({}));
+    let answer = client.legacy(&session, &call).await.json();
+    assert!(answer["result"].get("resultType").is_none());
+    let body: Value = serde_json::from_slice(&worker.calls()[0].body).unwrap();
+    let meta = &body["params"]["_meta"];
+    assert_eq!(
+        meta["io.modelcontextprotocol/clientCapabilities"],
+        json!({ "roots": {} })
+    );
+    assert_eq!(meta["io.modelcontextprotocol/clientInfo"]["name"], "test");
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_at_one_gateway_is_over_at_all() {
+    let bus = MemoryBus::new();
+    let worker = Worker::start(&bus).await;
+    let (one, two) = (gate(&bus).await, gate(&bus).await);
+    two.lists("ping").await;
+    let session = one.client().session("2025-11-25").await;
+    let mut calls = JoinSet::new();
+    let (caller, id) = (two.client(), session.clone());
+    calls.spawn(async move {
+        caller
+            .legacy(&id, &legacy_call(1, "lab_hang", json!({})))
+            .await
+    });
+    eventually("the call runs", || async { worker.running() == 1 }).await;
+    let headers = in_session(&session);
+    let ended = one.client().send(Method::DELETE, &headers, "").await;
+    assert_eq!(ended.status, StatusCode::NO_CONTENT);
+    becomes(&two, &session, StatusCode::NOT_FOUND).await;
+    eventually("the call was stopped", || async { worker.running() == 0 }).await;
+    let answer = two.client().legacy(&session, &ping()).await;
+    let message = answer.json()["error"]["message"].to_string();
+    assert!(message.contains("begin again with initialize"), "{message}");
+    // One that starts afterwards is told, even if only the other one is left to tell it.
+    one.shut_down().await.unwrap();
+    let late = gate(&bus).await;
+    assert_eq!(status(&late, &session).await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_session_goes_on_when_its_gateway_starts_again() {
+    let bus = MemoryBus::new();
+    let one = gate(&bus).await;
+    let session = one.client().session("2025-11-25").await;
+    one.shut_down().await.unwrap();
+    let again = gate(&bus).await;
+    assert_eq!(status(&again, &session).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_was_ended_during_an_outage_is_known_everywhere_after_it() {
+    let bus = MemoryBus::new();
+    let (one, two) = (gate(&bus).await, gate(&bus).await);
+    let session = one.client().session("2025-11-25").await;
+    assert_eq!(status(&two, &session).await, StatusCode::OK);
+    bus.go_away();
+    let headers = in_session(&session);
+    let ended = one.client().send(Method::DELETE, &headers, "").await;
+    assert_eq!(ended.status, StatusCode::NO_CONTENT);
+    assert_eq!(status(&two, &session).await, StatusCode::OK);
+    bus.come_back();
+    becomes(&two, &session, StatusCode::NOT_FOUND).await;
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_the_gateway_that_runs_the_request() {
+    let bus = MemoryBus::new();
+    let worker = Worker::start(&bus).await;
+    let (one, two) = (gate(&bus).await, gate(&bus).await);
+    one.lists("ping").await;
+    let session = one.client().session("2025-11-25").await;
+    let mut calls = JoinSet::new();
+    for id in ["a", "b"] {
+        let (caller, session) = (one.client(), session.clone());
+        calls.spawn(async move {
+            let mut call = legacy_call(1, "lab_hang", json!({ "id": id }));
+            call["id"] = id.into();
+            (id, caller.legacy(&session, &call).await)
+        });
+    }
+    eventually("both run", || async { worker.running() == 2 }).await;
+    let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": { "requestId": "b", "reason": "enough" } });
+    let accepted = two.client().legacy(&session, &cancel).await;
+    assert_eq!(accepted.status, StatusCode::ACCEPTED);
+    let (id, answer) = calls.join_next().await.unwrap().unwrap();
+    assert_eq!(id, "b");
+    assert!(
+        answer.events().is_empty(),
+        "a cancelled request has no answer"
+    );
+    eventually("one was stopped", || async { worker.running() == 1 }).await;
+}
+
+#[tokio::test]
+async fn use_at_one_gateway_keeps_a_session_open_at_all() {
+    let bus = MemoryBus::new();
+    let (one, two) = (short_lived(&bus).await, short_lived(&bus).await);
+    let used = one.client().session("2025-11-25").await;
+    let idle = one.client().session("2025-11-25").await;
+    // Asking for a session uses it, so only the clock can tell when the idle one is over.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        assert_eq!(status(&one, &used).await, StatusCode::OK);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(status(&two, &used).await, StatusCode::OK);
+    for gate in [&one, &two] {
+        let answer = gate.client().legacy(&idle, &ping()).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let message = answer.json()["error"]["message"].to_string();
+        assert!(message.contains("not used"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn gateways_with_other_keys_say_so_and_do_not_serve_each_others_sessions() {
+    let bus = MemoryBus::new();
+    let one = gate(&bus).await;
+    let two = with_keys(&bus, OTHER_KEY).await;
+    let session = one.client().session("2025-11-25").await;
+    assert_eq!(status(&two, &session).await, StatusCode::NOT_FOUND);
+    for gate in [&one, &two] {
+        let health = gate.process.health.clone();
+        eventually("the other key is reported", || async {
+            let report = health.report();
+            let reason = &report.components["session-keys"].reason;
+            health.is_ready() && reason.as_ref().is_some_and(|it| it.contains("SESSION_KEY"))
+        })
+        .await;
+    }
+    assert_eq!(status(&one, &session).await, StatusCode::OK);
+    // While keys are changed one after another, nothing is amiss.
+    let both = with_keys(&MemoryBus::new(), &format!("{KEY},{OTHER_KEY}")).await;
+    assert_eq!(status(&both, &session).await, StatusCode::OK);
+    let health = both.process.health.report();
+    assert!(health.components["session-keys"].reason.is_none());
+}
+
+#[tokio::test]
+async fn capabilities_that_no_header_holds_are_refused_by_name() {
+    let gate = Gate::http(&MemoryBus::new()).await;
+    let mut body = initialize("2025-11-25");
+    body["params"]["capabilities"]["experimental"] = json!({ "x": "x".repeat(6000) });
+    let answer = gate.client().post(&[], &body.to_string()).await;
+    assert_eq!((answer.status, answer.code()), (StatusCode::OK, -32602));
+    let message = answer.json()["error"]["message"].to_string();
+    assert!(message.contains("params.capabilities"), "{message}");
+    assert!(!answer.headers.contains_key("mcp-session-id"));
+    body["params"]["capabilities"]["experimental"] = json!({ "x": "x".repeat(3500) });
+    let answer = gate.client().post(&[], &body.to_string()).await;
+    let session = answer.headers["mcp-session-id"].to_str().unwrap();
+    assert!(session.len() <= 6 * 1024);
+    assert_eq!(status(&gate, session).await, StatusCode::OK);
+}
