@@ -217,15 +217,20 @@ impl Server {
         supports
     }
 
-    /// Keeps the health of the bus up to date for ever.
+    /// Keeps the health of the bus, and the count of what is kept for clients, up to date for
+    /// ever.
     fn watch_the_bus(&self) -> impl Future<Output = ()> + use<> {
         let broker = self.broker.clone();
-        let caller = self.gateway.caller.clone();
+        let gateway = Arc::clone(&self.gateway);
         async move {
             let mut look = interval(LOOK_EVERY);
             loop {
                 look.tick().await;
-                if caller.is_connected() {
+                let (streams, inputs) = (gateway.streams.len(), gateway.inputs.pending());
+                gateway
+                    .metrics
+                    .set_kept(gateway.sessions.len(), streams, inputs);
+                if gateway.caller.is_connected() {
                     broker.up();
                 } else {
                     broker.down("no connection to the message broker");

@@ -148,10 +148,9 @@ impl Inputs {
     }
 
     /// Requests that wait for their answers.
-    #[cfg(test)]
     pub(crate) fn pending(&self) -> usize {
         let waiting = self.lock();
-        assert_eq!(
+        debug_assert_eq!(
             waiting.by_id.len(),
             waiting.of_session.values().sum::<usize>()
         );

@@ -134,6 +134,11 @@ impl Streams {
         (stream.session() == session).then(|| Arc::clone(stream))
     }
 
+    /// Streams that are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.held().streams.len()
+    }
+
     pub(super) fn instance(&self) -> &str {
         &self.instance
     }

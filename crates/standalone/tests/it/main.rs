@@ -11,7 +11,11 @@ mod faults;
 #[cfg(test)]
 mod layout;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod no_worker;
+#[cfg(test)]
+mod replicas;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

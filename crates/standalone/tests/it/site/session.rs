@@ -1,7 +1,7 @@
 //! A client of the revisions that begin with `initialize`, over HTTP.
 
 use serde_json::{Value, json};
-use testkit::http::{Reply, Request, RpcClient};
+use testkit::http::{Connection, Reply, Request, RpcClient};
 
 use super::{READY, Running, SOON};
 
@@ -23,7 +23,14 @@ impl Session {
 
     /// Opens a session with the gateway of this client.
     pub(crate) async fn open_with(client: RpcClient) -> Self {
-        let initialize = Request::new(initialize(0));
+        Self::open_with_capabilities(client, json!({})).await
+    }
+
+    /// Opens a session for a client that can do this.
+    pub(crate) async fn open_with_capabilities(client: RpcClient, capabilities: Value) -> Self {
+        let mut initialize = initialize(0);
+        initialize["params"]["capabilities"] = capabilities;
+        let initialize = Request::new(initialize);
         let reply = client.send(&initialize, READY).await.unwrap();
         let id = reply.headers.get("mcp-session-id");
         let id = id.unwrap_or_else(|| panic!("no session: {reply:?}"));
@@ -51,6 +58,42 @@ impl Session {
         let body = json!({ "jsonrpc": "2.0", "method": method, "params": params });
         let reply = self.client.send(&self.request(body), SOON).await.unwrap();
         assert_eq!(reply.status, 202, "{reply:?}");
+    }
+
+    /// The same session, spoken to by another gateway.
+    pub(crate) fn at(&self, gateway: &Running) -> Self {
+        Self {
+            client: gateway.client(),
+            id: self.id.clone(),
+        }
+    }
+
+    /// Opens the stream of what is said beside answers.
+    pub(crate) async fn listen(&self, gateway: &Running) -> Connection {
+        let mut connection = self
+            .bare(gateway, "GET", "Accept: text/event-stream\r\n")
+            .await;
+        let head = connection.head(SOON).await.unwrap();
+        assert_eq!(head.status, 200, "{head:?}");
+        connection
+    }
+
+    /// Ends the session; gives the status.
+    pub(crate) async fn end(&self, gateway: &Running) -> u16 {
+        let mut connection = self.bare(gateway, "DELETE", "").await;
+        connection.response(SOON).await.unwrap().status
+    }
+
+    async fn bare(&self, gateway: &Running, method: &str, headers: &str) -> Connection {
+        let mut connection = Connection::open(gateway.address()).await.unwrap();
+        let request = format!(
+            "{method} /mcp HTTP/1.1\r\nHost: {}\r\nMcp-Session-Id: {}\r\n\
+             MCP-Protocol-Version: {VERSION}\r\n{headers}\r\n",
+            gateway.address(),
+            self.id
+        );
+        connection.send(request.as_bytes()).await.unwrap();
+        connection
     }
 
     /// Cancels a request.
