@@ -161,6 +161,14 @@ async fn what_is_not_there_is_said_in_the_words_of_the_era() {
         .await;
     assert_eq!((before.status, before.code()), (StatusCode::OK, -32002));
     assert_eq!(before.json()["error"]["data"], unknown);
+    // The worker of the template may find that there is no such resource, too.
+    let gone = json!({ "uri": "test://gone/data" });
+    let modern = client.modern(&with("resources/read", &gone)).await;
+    let before = client
+        .legacy(&session, &legacy("resources/read", gone.clone()))
+        .await;
+    assert_eq!((modern.code(), before.code()), (-32602, -32002));
+    assert_eq!(before.json()["error"]["data"], gone);
     let misspelt = json!({ "name": "lab_aks" });
     for answer in [
         client.modern(&with("prompts/get", &misspelt)).await,
