@@ -126,7 +126,7 @@ impl Gateway {
             caller,
             patient: HashSet::new(),
             metrics: Metrics::default(),
-            inputs: Inputs::new(peers.clone()),
+            inputs: Inputs::new(peers.clone(), std::time::Duration::from_mins(30)),
             hub,
             peers,
             tasks: TaskTracker::new(),

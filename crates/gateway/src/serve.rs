@@ -109,7 +109,7 @@ impl Server {
             metrics: process.metrics.clone(),
             sessions,
             keys,
-            inputs: Inputs::new(peers.clone()),
+            inputs: Inputs::new(peers.clone(), config.session_ttl),
             hub,
             peers,
             tasks: TaskTracker::new(),

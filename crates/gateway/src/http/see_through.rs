@@ -31,6 +31,9 @@ pub(super) fn see_through(
                 None => break None,
             }
         };
+        for message in call.withdraw() {
+            owner.streams.push(&stream, message);
+        }
         // The identifier is free once the answer is on its way.
         drop(begun);
         owner.streams.finish(&stream, answer);

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::json;
@@ -25,6 +26,8 @@ const MAX_INSTANCE: usize = 100;
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
     peers: Peers,
+    /// How long a client may take for its answers.
+    pub(super) patience: Duration,
     waiting: Arc<Mutex<Waiting>>,
 }
 
@@ -63,9 +66,11 @@ struct Answered<'a> {
 }
 
 impl Inputs {
-    pub(crate) fn new(peers: Peers) -> Self {
+    /// Clients may take for their answers as long as their sessions may be idle.
+    pub(crate) fn new(peers: Peers, session_ttl: Duration) -> Self {
         Self {
             peers,
+            patience: session_ttl,
             waiting: Arc::default(),
         }
     }

@@ -16,8 +16,6 @@ use super::client::Client;
 use super::inputs::{Expected, Inputs};
 use super::{RESPONSES, STATE};
 
-/// How long a client may take for its answers: as long as its session may be idle.
-const CLIENT_TIME: Duration = Duration::from_mins(30);
 /// Largest answers of one round together, in bytes.
 const MAX_ANSWERS: usize = 4 * 1024 * 1024;
 /// Most characters of a client's own words that are repeated.
@@ -33,6 +31,7 @@ pub(crate) struct Round {
     n_sent: usize,
     state: Option<Box<RawValue>>,
     ended: tokio_util::sync::CancellationToken,
+    patience: Duration,
     deadline: Instant,
 }
 
@@ -70,7 +69,8 @@ impl Round {
             n_sent: 0,
             state: asked.state,
             ended: client.ended.clone(),
-            deadline: Instant::now() + CLIENT_TIME,
+            patience: inputs.patience,
+            deadline: Instant::now() + inputs.patience,
         })
     }
 
@@ -171,8 +171,8 @@ impl Round {
         let open = self.open.iter().find(|open| open.answer.is_none());
         let what = open.map_or("", |open| open.request.what.method());
         let message = format!(
-            "the client did not answer {what} within {} minutes",
-            CLIENT_TIME.as_secs() / 60
+            "the client did not answer {what} within {:?}",
+            self.patience
         );
         RpcError::new(code::DEADLINE_EXCEEDED, message).data(json!({ "retryable": true }))
     }
@@ -332,13 +332,13 @@ mod tests {
         let session = session_for_test();
         let mut late = round(&inputs, &session, ASKS);
         sent(&mut late);
-        let _ = tokio::join!(advance(CLIENT_TIME), async {
+        let _ = tokio::join!(advance(inputs.patience), async {
             let (error, outcome) = late.answered().await.unwrap_err();
             assert_eq!(
                 (error.code, outcome),
                 (code::DEADLINE_EXCEEDED, Outcome::Timeout)
             );
-            assert!(error.message.contains("30 minutes"));
+            assert!(error.message.contains("1800s"));
         });
         let mut over = round(&inputs, &session, ASKS);
         session.ended().cancel();

@@ -26,7 +26,8 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Answers one request; cancelled, it says nothing more.
+    /// Answers one request; cancelled, it says nothing more but that the client need not answer
+    /// what it was asked for the request.
     pub(super) async fn answer(
         self,
         line: Bytes,
@@ -34,6 +35,7 @@ impl Answers {
         begun: Begun,
         _place: Option<OwnedSemaphorePermit>,
     ) {
+        let mut running = None;
         let work = async {
             // It was read before; a task needs its own view of the line.
             let Ok(envelope) = Envelope::parse(&line) else {
@@ -43,20 +45,29 @@ impl Answers {
                 return;
             };
             let speaker = session.as_deref().map_or(Speaker::Modern, Speaker::Legacy);
-            self.write(&request, speaker).await;
+            self.write(&request, speaker, &mut running).await;
         };
         tokio::select! {
             () = work => {}
             () = begun.cancelled() => {}
         }
+        for message in running.map(|mut call| call.withdraw()).unwrap_or_default() {
+            self.send(message).await;
+        }
     }
 
-    /// Writes all that comes of a request.
-    pub(super) async fn write(&self, request: &Request<'_>, speaker: Speaker<'_>) {
+    /// Writes all that comes of a request. A call that begins is kept in `running`, for what is
+    /// to be done when this future is dropped early.
+    pub(super) async fn write(
+        &self,
+        request: &Request<'_>,
+        speaker: Speaker<'_>,
+        running: &mut Option<Box<RunningCall>>,
+    ) {
         let trace = TraceContext::default();
         match self.gateway.answer(request, speaker, &trace).await {
             Answer::Done(reply) => _ = self.send(reply.body).await,
-            Answer::Call(call) => self.call(*call).await,
+            Answer::Call(call) => self.call(running.insert(call)).await,
             Answer::Subscription(news) => self.follow(*news, request.id).await,
         }
     }
@@ -74,7 +85,7 @@ impl Answers {
         session.ended().run_until_cancelled(work).await;
     }
 
-    async fn call(&self, mut call: RunningCall) {
+    async fn call(&self, call: &mut RunningCall) {
         while let Some(step) = call.next().await {
             let body = match step {
                 Step::Notification(body) => body,

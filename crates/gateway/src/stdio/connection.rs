@@ -169,7 +169,7 @@ impl Connection {
             // What follows on the stream must find it done.
             Some(session) if changes_session(&request.method) => {
                 let speaker = Speaker::Legacy(&session);
-                self.answers.write(request, speaker).await;
+                self.answers.write(request, speaker, &mut None).await;
             }
             session => {
                 let answers = self.answers.clone();

@@ -29,7 +29,7 @@ impl Pipes {
         self.write(&format!("{body}\n")).await;
     }
 
-    async fn write(&mut self, text: &str) {
+    pub async fn write(&mut self, text: &str) {
         self.input.write_all(text.as_bytes()).await.unwrap();
     }
 

@@ -1,10 +1,12 @@
 //! What the tests are made of: a gateway, a scripted worker, a client.
 
+mod asks;
 mod client;
 mod gate;
 mod offer;
 mod worker;
 
+pub use asks::asks;
 pub use client::*;
 pub use gate::*;
 pub use offer::{Offer, prompt, resource, template};

@@ -5,6 +5,7 @@ use protocol::control::Announcement;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::asks::asked;
 use super::worker::scripted;
 
 /// What a worker announces, as the JSON texts of its descriptors.
@@ -67,6 +68,9 @@ pub fn prompt(name: &str) -> String {
 pub fn answer(body: &Value) -> Value {
     let (id, params) = (&body["id"], &body["params"]);
     let mut result = match body["method"].as_str().unwrap() {
+        "prompts/get" if params["name"] == "lab_asks" => {
+            return json!({ "jsonrpc": "2.0", "id": id, "result": asked(params) });
+        }
         "prompts/get" => json!({ "description": params["arguments"], "messages": [] }),
         "resources/read" if params["uri"] == "test://gone/data" => {
             let error =

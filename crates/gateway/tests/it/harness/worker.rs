@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::asks::{asked, given};
 use super::offer::{Offer, answer};
 
 /// A running worker; it goes without a goodbye when dropped.
@@ -71,6 +72,8 @@ pub fn scripted() -> Vec<String> {
         "lab_error",
         "lab_odd",
         "lab_silent",
+        "lab_asks",
+        "lab_text",
     ]
     .map(descriptor)
     .to_vec();
@@ -333,10 +336,9 @@ async fn reply(bus: &MemoryBus, seen: &Seen, request: &Message) {
             let text = json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string();
             return send(bus, request, text.into(), 0, true).await;
         }
-        "lab_odd" => {
-            let text = odd(id);
-            return send(bus, request, text.into(), 0, true).await;
-        }
+        "lab_odd" => return send(bus, request, odd(id).into(), 0, true).await,
+        "lab_asks" => asked(params),
+        "lab_text" => return send(bus, request, given(&body).into(), 0, true).await,
         "lab_once" => {
             send_started(bus, &seen.instance, request).await;
             return std::future::pending().await;
