@@ -28,7 +28,7 @@ use crate::session::{self, Sessions};
 use crate::stdio;
 use crate::streams::Streams;
 
-/// How often the health of the bus is looked at.
+/// How often the health of the bus and what is kept for clients are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long open requests may take to end once the process shuts down; the frame of the process
 /// allows a little more.
@@ -73,8 +73,8 @@ impl Server {
     pub async fn bind(config: Config, bus: Arc<dyn Bus>, process: &Process) -> Result<Self, Error> {
         check(&config)?;
         let instance = format!("gateway-{}", Uuid::new_v4().simple());
-        let is_http = config.http.is_some();
-        let keys = config.session_keys.unwrap_or_else(Keyring::random);
+        let keys = Arc::new(config.session_keys.unwrap_or_else(Keyring::random));
+        let has_sessions = config.http.is_some();
         let names = config.names;
         let caller = Caller::new(
             Arc::clone(&bus),
@@ -91,13 +91,6 @@ impl Server {
             config.patient.clone(),
             hub.clone(),
         );
-        let keys = Arc::new(keys);
-        let sessions = Sessions::new(session::Options {
-            keys: Arc::clone(&keys),
-            instance: instance.clone(),
-            ttl: config.session_ttl,
-            health: is_http.then(|| process.health.optional_component("session-keys")),
-        });
         let events = news::Listener::new(Arc::clone(&bus), names.clone(), &instance, hub.clone());
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         let gateway = Arc::new(Gateway {
@@ -107,7 +100,12 @@ impl Server {
             caller,
             patient: config.patient,
             metrics: process.metrics.clone(),
-            sessions,
+            sessions: Sessions::new(session::Options {
+                keys: Arc::clone(&keys),
+                instance: peers.instance().to_owned(),
+                ttl: config.session_ttl,
+                health: has_sessions.then(|| process.health.optional_component("session-keys")),
+            }),
             keys,
             inputs: Inputs::new(peers.clone(), config.session_ttl),
             hub,
@@ -213,28 +211,26 @@ impl Server {
         supports.spawn(until(stop.clone(), async move {
             gateway.queues.watch(&gateway.catalogue).await;
         }));
-        supports.spawn(until(stop.clone(), self.watch_the_bus()));
+        supports.spawn(until(stop.clone(), self.watch()));
         supports
     }
 
-    /// Keeps the health of the bus, and the count of what is kept for clients, up to date for
-    /// ever.
-    fn watch_the_bus(&self) -> impl Future<Output = ()> + use<> {
+    /// Keeps the health of the bus, and how much is kept for clients, up to date for ever.
+    fn watch(&self) -> impl Future<Output = ()> + use<> {
         let broker = self.broker.clone();
         let gateway = Arc::clone(&self.gateway);
         async move {
             let mut look = interval(LOOK_EVERY);
             loop {
                 look.tick().await;
-                let (streams, inputs) = (gateway.streams.len(), gateway.inputs.pending());
-                gateway
-                    .metrics
-                    .set_kept(gateway.sessions.len(), streams, inputs);
                 if gateway.caller.is_connected() {
                     broker.up();
                 } else {
                     broker.down("no connection to the message broker");
                 }
+                let (sessions, streams) = (gateway.sessions.len(), gateway.streams.len());
+                let inputs = gateway.inputs.pending();
+                gateway.metrics.set_kept(sessions, streams, inputs);
             }
         }
     }

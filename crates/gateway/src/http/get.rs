@@ -8,11 +8,10 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code};
 use protocol::response::{self, RpcError};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::front::{Front, not_allowed, refuse};
 use super::headers::{self, McpHeaders};
-use super::resumable::{self, Dialect};
+use super::resumable::{self, Dialect, Occupied};
 use super::{respond, sse};
 use crate::era;
 use crate::session::Session;
@@ -51,15 +50,16 @@ impl Front {
         let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
             return respond::overloaded();
         };
+        let occupied = (place, session.hold());
         match event {
-            None => self.standalone(&session, place),
-            Some(event) => self.resume(&session, &event, place).await,
+            None => self.standalone(&session, occupied),
+            Some(event) => self.resume(&session, &event, occupied).await,
         }
     }
 
-    fn standalone(&self, session: &Arc<Session>, place: OwnedSemaphorePermit) -> Response<Body> {
+    fn standalone(&self, session: &Arc<Session>, occupied: Occupied) -> Response<Body> {
         match self.gateway.open_standalone(session) {
-            Some(reader) => resumable::live(reader, Dialect::of(session), place),
+            Some(reader) => resumable::live(reader, Dialect::of(session), occupied),
             None => respond::overloaded(),
         }
     }
@@ -68,14 +68,14 @@ impl Front {
         &self,
         session: &Arc<Session>,
         event: &EventId,
-        place: OwnedSemaphorePermit,
+        occupied: Occupied,
     ) -> Response<Body> {
         let dialect = Dialect::of(session);
         match self.gateway.resume(session.id(), event).await {
-            Resumed::Here(reader) => resumable::live(reader, dialect, place),
+            Resumed::Here(reader) => resumable::live(reader, dialect, occupied),
             Resumed::There(relayed) => {
                 let after = (&event.address, event.seq);
-                resumable::from_elsewhere(relayed, after, dialect, place)
+                resumable::from_elsewhere(relayed, after, dialect, occupied)
             }
             // No content tells clients not to come back (WHATWG HTML, "Server-sent events").
             Resumed::Over => respond::empty(StatusCode::NO_CONTENT),
@@ -85,7 +85,7 @@ impl Front {
             ),
             // What was missed is lost; what comes is not.
             Resumed::Gone if event.address.stream.kind == Kind::Standalone => {
-                self.standalone(session, place)
+                self.standalone(session, occupied)
             }
             Resumed::Gone => lost(event),
             Resumed::Busy => respond::overloaded(),

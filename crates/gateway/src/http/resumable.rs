@@ -17,7 +17,7 @@ use super::sse::{self, COMMENT, Events, event, priming};
 use crate::call::RunningCall;
 use crate::gateway::Gateway;
 use crate::message::Reply;
-use crate::session::{Begun, Session};
+use crate::session::{Begun, Hold, Session};
 use crate::streams::{Address, Reader, Relayed};
 
 /// How long an answer may take to come as JSON.
@@ -33,11 +33,15 @@ pub(super) struct Dialect {
     primes: bool,
 }
 
+/// What a stream occupies that was opened by GET: a place, and its session, which is in use for
+/// as long as the client reads.
+pub(super) type Occupied = (OwnedSemaphorePermit, Hold);
+
 /// A stream that is here.
 struct Live {
     reader: Reader,
     ids: bool,
-    _place: Option<OwnedSemaphorePermit>,
+    _occupied: Option<Occupied>,
 }
 
 /// A stream that comes from another gateway.
@@ -45,7 +49,7 @@ struct FromElsewhere {
     relayed: Relayed,
     address: Address,
     ids: bool,
-    _place: OwnedSemaphorePermit,
+    _occupied: Occupied,
 }
 
 impl Dialect {
@@ -110,7 +114,7 @@ pub(super) async fn call(
     let live = Live {
         reader,
         ids: dialect.ids,
-        _place: None,
+        _occupied: None,
     };
     if let Some(first) = first {
         beginning.extend_from_slice(&live.event(first.seq, &first.message));
@@ -119,16 +123,12 @@ pub(super) async fn call(
 }
 
 /// The stream of a session, or the rest of one, that is here.
-pub(super) fn live(
-    reader: Reader,
-    dialect: Dialect,
-    place: OwnedSemaphorePermit,
-) -> Response<Body> {
+pub(super) fn live(reader: Reader, dialect: Dialect, occupied: Occupied) -> Response<Body> {
     let first = dialect.beginning(reader.stream().address(), reader.after());
     let live = Live {
         reader,
         ids: dialect.ids,
-        _place: Some(place),
+        _occupied: Some(occupied),
     };
     sse::response(Some(first), live)
 }
@@ -138,14 +138,14 @@ pub(super) fn from_elsewhere(
     relayed: Relayed,
     (address, after): (&Address, u64),
     dialect: Dialect,
-    place: OwnedSemaphorePermit,
+    occupied: Occupied,
 ) -> Response<Body> {
     let first = dialect.beginning(address, after);
     let events = FromElsewhere {
         relayed,
         address: address.clone(),
         ids: dialect.ids,
-        _place: place,
+        _occupied: occupied,
     };
     sse::response(Some(first), events)
 }

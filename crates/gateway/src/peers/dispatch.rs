@@ -11,8 +11,8 @@ impl Gateway {
     /// Takes a message of another gateway.
     ///
     /// Messages are taken one after the other, in the order in which each gateway sent them. So
-    /// whatever takes time, above all an answer to the sender, goes to [`Gateway::tasks`].
-    pub(crate) async fn heard(self: &Arc<Self>, sender: &str, method: &str, params: &RawValue) {
+    /// whatever has to wait, for an answer to the sender above all, goes to [`Gateway::tasks`].
+    pub(crate) fn heard(self: &Arc<Self>, sender: &str, method: &str, params: &RawValue) {
         let room = method.strip_prefix("opendiscovery/").unwrap_or_default();
         match room.split('/').next() {
             Some("session" | "cancel") => self.sessions.heard(self, sender, method, params),

@@ -37,7 +37,7 @@ impl Peers {
         let _hearing = Hearing(self);
         self.shared.joined.send_modify(|times| *times += 1);
         while let Some(delivery) = consumer.next().await {
-            self.take(gateway, &delivery).await;
+            self.take(gateway, &delivery);
         }
         Err(Error::Lost(
             "messages of other gateways are no longer delivered".to_owned(),
@@ -64,13 +64,11 @@ impl Peers {
         )
     }
 
-    async fn take(&self, gateway: &Arc<Gateway>, delivery: &Delivery) {
+    fn take(&self, gateway: &Arc<Gateway>, delivery: &Delivery) {
         match read(&delivery.message) {
             Ok(heard) if heard.sender == self.instance() => {}
             Ok(heard) => {
-                gateway
-                    .heard(heard.sender, &heard.method, heard.params)
-                    .await;
+                gateway.heard(heard.sender, &heard.method, heard.params);
             }
             Err(reason) => warn!(reason, "a message of another gateway was refused"),
         }

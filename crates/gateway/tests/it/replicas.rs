@@ -70,6 +70,42 @@ async fn a_session_is_served_by_every_gateway_with_its_key() {
 }
 
 #[tokio::test]
+async fn what_a_client_changes_at_one_gateway_holds_at_all() {
+    let bus = MemoryBus::new();
+    let worker = Worker::start(&bus).await;
+    let (one, two) = (gate(&bus).await, gate(&bus).await);
+    two.lists("ping").await;
+    let session = one.client().session("2025-11-25").await;
+    let set = json!({ "jsonrpc": "2.0", "id": 1, "method": "logging/setLevel",
+        "params": { "level": "critical" } });
+    let answer = one.client().legacy(&session, &set).await;
+    assert_eq!(answer.json()["result"], json!({}));
+    let level = || async {
+        let call = legacy_call(2, "ping", json!({}));
+        two.client().legacy(&session, &call).await;
+        let sent = worker.calls().pop().unwrap();
+        let body: Value = serde_json::from_slice(&sent.body).unwrap();
+        body["params"]["_meta"]["io.modelcontextprotocol/logLevel"].clone()
+    };
+    eventually("the other gateway asks for that level", || async {
+        level().await == "critical"
+    })
+    .await;
+    // One that starts afterwards knows it before it serves.
+    one.shut_down().await.unwrap();
+    let late = gate(&bus).await;
+    late.lists("ping").await;
+    let call = legacy_call(3, "ping", json!({}));
+    late.client().legacy(&session, &call).await;
+    let sent = worker.calls().pop().unwrap();
+    let body: Value = serde_json::from_slice(&sent.body).unwrap();
+    assert_eq!(
+        body["params"]["_meta"]["io.modelcontextprotocol/logLevel"],
+        "critical"
+    );
+}
+
+#[tokio::test]
 async fn a_session_that_was_ended_at_one_gateway_is_over_at_all() {
     let bus = MemoryBus::new();
     let worker = Worker::start(&bus).await;
@@ -159,6 +195,11 @@ async fn use_at_one_gateway_keeps_a_session_open_at_all() {
     let (one, two) = (short_lived(&bus).await, short_lived(&bus).await);
     let used = one.client().session("2025-11-25").await;
     let idle = one.client().session("2025-11-25").await;
+    let read = one.client().session("2025-11-25").await;
+    let mut headers = in_session(&read);
+    headers.push(("accept", "text/event-stream"));
+    let stream = one.client().open(Method::GET, &headers, "").await;
+    assert_eq!(stream.status, StatusCode::OK);
     // Asking for a session uses it, so only the clock can tell when the idle one is over.
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
@@ -166,6 +207,7 @@ async fn use_at_one_gateway_keeps_a_session_open_at_all() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(status(&two, &used).await, StatusCode::OK);
+    assert_eq!(status(&two, &read).await, StatusCode::OK, "it has a reader");
     for gate in [&one, &two] {
         let answer = gate.client().legacy(&idle, &ping()).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);

@@ -42,9 +42,10 @@ async fn sites_with_different_prefixes_share_a_broker_and_nothing_else() {
         let names = topology.queues.iter().map(|queue| queue.name.as_str());
         names.filter(|name| name.starts_with(prefix)).count()
     };
-    // Calls and dead letters, the worker's control, the gateway's control and its replies.
-    assert_eq!((of("discovery.dc1."), of("discovery.dc2.")), (5, 5));
-    assert_eq!(topology.queues.len(), 10, "{topology:#?}");
+    // Calls and dead letters, the worker's control; the gateway's replies, and what it hears of
+    // workers, of events and of other gateways.
+    assert_eq!((of("discovery.dc1."), of("discovery.dc2.")), (7, 7));
+    assert_eq!(topology.queues.len(), 14, "{topology:#?}");
     let keys = topology.bindings.iter().map(|binding| binding.key.as_str());
     let foreign: Vec<&str> = keys
         .filter(|key| !key.starts_with("discovery.dc"))
