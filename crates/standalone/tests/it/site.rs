@@ -76,6 +76,14 @@ impl Site {
             .env("AMQP_URL", self.url())
     }
 
+    /// A worker with the tools, prompts and resources of the conformance suite, which consumes.
+    pub(crate) async fn conformance_worker(&self) -> Running {
+        let program = program("testkit", "discovery-conformance-worker").await;
+        let worker = Running::worker(program.env("AMQP_URL", self.url()));
+        worker.ready().await;
+        worker
+    }
+
     /// A gateway that serves HTTP and is ready; it may know no tools yet, see
     /// [`Running::lists`].
     pub(crate) async fn gateway(&self) -> Running {

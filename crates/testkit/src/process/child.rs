@@ -92,6 +92,20 @@ impl Program {
         crate::command::run(self.command(), input, deadline).await
     }
 
+    /// Starts the program for a client that speaks with it on its own: standard input and output
+    /// are pipes, standard error is that of the test. Dropping the child kills it.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start_for_client(&self) -> Result<tokio::process::Child> {
+        tokio::process::Command::from(self.command())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.path.display()))
+    }
+
     /// Starts the program with pipes on all three streams.
     ///
     /// # Errors
