@@ -170,3 +170,60 @@ async fn a_second_initialize_replaces_the_session_and_its_news() {
     pipes.send(&ping).await;
     assert_eq!(pipes.read().await["id"], 3, "told once");
 }
+
+fn in_session(id: i64, method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+#[tokio::test]
+async fn a_session_is_told_of_the_resources_that_it_subscribes_to() {
+    let (bus, mut pipes) = opened().await;
+    pipes.ask(&listen(1, &json!({}))).await;
+    pipes.ask(&initialize("2025-06-18")).await;
+    pipes.send(&initialized()).await;
+    let watched = json!({ "uri": "test://a" });
+    let subscribed = pipes
+        .ask(&in_session(2, "resources/subscribe", &watched))
+        .await;
+    assert_eq!(subscribed["result"], json!({}));
+    publish(&bus, &updated("test://b")).await;
+    publish(&bus, &updated("test://a")).await;
+    let update = json!({ "jsonrpc": "2.0", "method": "notifications/resources/updated",
+        "params": watched });
+    assert_eq!(pipes.read().await, update);
+    let unsubscribe = in_session(3, "resources/unsubscribe", &watched);
+    assert_eq!(pipes.ask(&unsubscribe).await["id"], 3);
+    publish(&bus, &updated("test://a")).await;
+    publish(&bus, &Change::ToolsListChanged).await;
+    assert_eq!(
+        pipes.read().await["method"],
+        "notifications/tools/list_changed"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_of_the_input_a_call_does_not_wait_for_answers_of_the_client() {
+    let bus = MemoryBus::new();
+    let _worker = Worker::start(&bus).await;
+    let mut pipes = Pipes::open(&bus).await;
+    let mut body = initialize("2025-11-25");
+    body["params"]["capabilities"] = json!({ "elicitation": {} });
+    pipes.ask(&body).await;
+    let form = json!({ "message": "?", "requestedSchema": { "type": "object", "properties": {} } });
+    let question = json!({ "q": { "method": "elicitation/create", "params": form } });
+    let asked = pipes
+        .ask(&legacy_call(5, "lab_asks", asks(&[question])))
+        .await;
+    assert_eq!(asked["method"], "elicitation/create");
+    let began = tokio::time::Instant::now();
+    let closed = tokio::io::duplex(1).0;
+    drop(std::mem::replace(&mut pipes.input, closed));
+    let mut messages = Vec::new();
+    while let Some(line) = pipes.line().await {
+        messages.push(serde_json::from_str::<Value>(&line).unwrap());
+    }
+    let answer = messages.iter().find(|message| message["id"] == 5);
+    assert!(answer.unwrap()["error"].is_object(), "{messages:?}");
+    pipes.gate.ended().await.unwrap();
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}

@@ -16,6 +16,7 @@ mod leaks;
 mod no_worker;
 #[cfg(test)]
 mod replicas;
+#[cfg(test)]
 mod rust_client;
 #[cfg(test)]
 mod settings;
