@@ -191,6 +191,10 @@ impl Front {
 
     /// Takes the answer to a request of this server.
     async fn response(&self, mcp: &McpHeaders<'_>, id: &RawValue, body: &Bytes) -> Response<Body> {
+        if mcp.version == Some(MODERN_VERSION) {
+            let why = "a response answers a request, and in this revision servers send none";
+            return refuse(StatusCode::BAD_REQUEST, why);
+        }
         let session = match self.session(mcp).await {
             Ok(session) => session,
             Err((status, error)) => return respond::refused(status, &error),
