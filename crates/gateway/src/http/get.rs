@@ -15,7 +15,7 @@ use super::resumable::{self, Dialect, Occupied};
 use super::{respond, sse};
 use crate::era;
 use crate::session::Session;
-use crate::streams::{EventId, Kind, Resumed};
+use crate::streams::{EventId, Kind, Reader, Resumed};
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -52,15 +52,8 @@ impl Front {
         };
         let occupied = (place, session.hold());
         match event {
-            None => self.standalone(&session, occupied),
+            None => standalone(self.gateway.open_standalone(&session), &session, occupied),
             Some(event) => self.resume(&session, &event, occupied).await,
-        }
-    }
-
-    fn standalone(&self, session: &Arc<Session>, occupied: Occupied) -> Response<Body> {
-        match self.gateway.open_standalone(session) {
-            Some(reader) => resumable::live(reader, Dialect::of(session), occupied),
-            None => respond::overloaded(),
         }
     }
 
@@ -83,13 +76,24 @@ impl Front {
                 StatusCode::CONFLICT,
                 "the session has opened another stream in place of this one",
             ),
-            // What was missed is lost; what comes is not.
-            Resumed::Gone if event.address.stream.kind == Kind::Standalone => {
-                self.standalone(session, occupied)
+            // An owner that is there after all is told that it is replaced.
+            Resumed::Gone | Resumed::Busy if event.address.stream.kind == Kind::Standalone => {
+                standalone(self.gateway.reopen_standalone(session), session, occupied)
             }
             Resumed::Gone => lost(event),
             Resumed::Busy => respond::overloaded(),
         }
+    }
+}
+
+fn standalone(
+    reader: Option<Reader>,
+    session: &Session,
+    occupied: Occupied,
+) -> Response<Body> {
+    match reader {
+        Some(reader) => resumable::live(reader, Dialect::of(session), occupied),
+        None => respond::overloaded(),
     }
 }
 

@@ -33,6 +33,11 @@ impl Inbox {
         }
     }
 
+    /// Takes note that anything may have changed before.
+    pub(super) fn missed(&mut self, interest: &impl Interest) {
+        self.take(Heard::Missed, interest);
+    }
+
     /// The next change to be told; `None` when there will be no more. Cancel safe.
     pub(super) async fn next(&mut self, interest: &impl Interest) -> Option<Change> {
         loop {

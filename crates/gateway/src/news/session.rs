@@ -22,6 +22,14 @@ impl SessionNews {
         }
     }
 
+    /// For a client that may have missed news before: it is told of everything that may have
+    /// changed.
+    pub(crate) fn after_a_gap(session: Arc<Session>, news: News) -> Self {
+        let mut this = Self::new(session, news);
+        this.inbox.missed(this.session.as_ref());
+        this
+    }
+
     /// The next JSON-RPC notification; `None` when there will be no more, because the session
     /// has ended. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {

@@ -53,8 +53,19 @@ struct Said {
 impl Gateway {
     /// Opens the stream of a session in place of an older one; `None` when there are too many.
     pub(crate) fn open_standalone(self: &Arc<Self>, session: &Arc<Session>) -> Option<Reader> {
-        // It listens from here on, so that nothing is lost between the answer and the first read.
         let news = SessionNews::new(Arc::clone(session), self.hub.listen());
+        self.open_with(session, news)
+    }
+
+    /// The same for a client that could not come back to an older one: what was sent there
+    /// meanwhile is lost, so it is told of everything that may have changed.
+    pub(crate) fn reopen_standalone(self: &Arc<Self>, session: &Arc<Session>) -> Option<Reader> {
+        let news = SessionNews::after_a_gap(Arc::clone(session), self.hub.listen());
+        self.open_with(session, news)
+    }
+
+    /// The news listen already, so that nothing is lost between the answer and the first read.
+    fn open_with(self: &Arc<Self>, session: &Arc<Session>, news: SessionNews) -> Option<Reader> {
         let (stream, claim) = self.streams.open_standalone(session.id())?;
         let reader = stream.read();
         let gateway = Arc::clone(self);

@@ -1,5 +1,6 @@
 //! Event streams up to revision 2025-11-25: ids, coming back, GET.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -301,9 +302,48 @@ async fn a_session_has_one_stream_for_what_it_did_not_ask_for() {
     let mut third = Reading::get(&gate, &session, Some("gateway-0.s1.5")).await;
     assert!(!third.id().await.starts_with("gateway-0."));
     assert_eq!(second.next().await, None);
+    let mut missed = HashSet::new();
+    for _ in 0..3 {
+        let message = third.message().await.1;
+        missed.insert(message["method"].as_str().unwrap().to_owned());
+    }
+    let expected =
+        ["tools", "prompts", "resources"].map(|it| format!("notifications/{it}/list_changed"));
+    assert_eq!(
+        missed,
+        HashSet::from(expected),
+        "all of it may have changed meanwhile"
+    );
     let ended = [("mcp-session-id", &*session)];
     gate.client().send(Method::DELETE, &ended, "").await;
     assert_eq!(third.next().await, None);
+}
+
+#[tokio::test]
+async fn news_wait_for_a_client_that_comes_back() {
+    let bus = MemoryBus::new();
+    let _worker = Worker::start(&bus).await;
+    let gate = Gate::http(&bus).await;
+    gate.lists("ping").await;
+    let session = gate.client().session("2025-11-25").await;
+    let mut reading = Reading::get(&gate, &session, None).await;
+    let begin = reading.id().await;
+    let changed = "notifications/tools/list_changed";
+    let _more = Worker::of(&bus, "lab", &[descriptor("lab_more")]).await;
+    let (first, message) = reading.message().await;
+    assert_eq!(message, json!({ "jsonrpc": "2.0", "method": changed }));
+    drop(reading);
+    let _even_more = Worker::of(&bus, "rack", &[descriptor("rack_more")]).await;
+    gate.lists("rack_more").await;
+    let mut again = Reading::get(&gate, &session, Some(&first)).await;
+    assert_eq!(again.id().await, first);
+    let (second, message) = again.message().await;
+    assert_eq!(message["method"], changed);
+    // Whoever saw nothing gets both.
+    let mut all = Reading::get(&gate, &session, Some(&begin)).await;
+    all.id().await;
+    assert_eq!(all.message().await.0, first);
+    assert_eq!(all.message().await.0, second);
 }
 
 #[tokio::test]
