@@ -86,11 +86,7 @@ impl Front {
     }
 }
 
-fn standalone(
-    reader: Option<Reader>,
-    session: &Session,
-    occupied: Occupied,
-) -> Response<Body> {
+fn standalone(reader: Option<Reader>, session: &Session, occupied: Occupied) -> Response<Body> {
     match reader {
         Some(reader) => resumable::live(reader, Dialect::of(session), occupied),
         None => respond::overloaded(),
@@ -135,5 +131,44 @@ fn lost(event: &EventId) -> Response<Body> {
             sse::whole(sse::event(None, &message))
         }
         None => respond::refused(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use axum::http::header::ACCEPT;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::gateway::Gateway;
+    use crate::http::guard::Guard;
+    use crate::session::session_for_test;
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_have_a_bound_of_their_own() {
+        let front = Arc::new(Front {
+            gateway: Gateway::for_test(),
+            guard: Guard::new("127.0.0.1", &[], &[]),
+            places: Arc::new(Semaphore::new(1)),
+            streams: Arc::new(Semaphore::new(2)),
+        });
+        let get = async || {
+            let session = front.gateway.sessions.open(session_for_test()).unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+            headers.insert(headers::SESSION, session.try_into().unwrap());
+            front.get(&headers).await
+        };
+        let first = get().await;
+        let second = get().await;
+        assert_eq!(
+            (first.status(), second.status()),
+            (StatusCode::OK, StatusCode::OK)
+        );
+        assert_eq!(get().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(front.places.available_permits(), 1);
+        drop(first);
+        assert_eq!(get().await.status(), StatusCode::OK);
     }
 }

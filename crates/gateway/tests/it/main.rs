@@ -22,6 +22,7 @@ mod safety;
 mod stdio;
 mod stdio_news;
 mod streams;
+mod streams_elsewhere;
 mod subscriptions;
 mod wire;
 mod workers;

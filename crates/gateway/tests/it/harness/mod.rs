@@ -4,10 +4,12 @@ mod asks;
 mod client;
 mod gate;
 mod offer;
+mod reading;
 mod worker;
 
 pub use asks::asks;
 pub use client::*;
 pub use gate::*;
 pub use offer::{Offer, prompt, resource, template};
+pub use reading::*;
 pub use worker::*;
