@@ -136,7 +136,9 @@ async fn legacy_ping(gateway: &Running, session: &Session, address: &str) -> Con
 async fn rest(connection: &mut Connection) -> Vec<Value> {
     let mut messages = Vec::new();
     while let Some(event) = connection.event(SOON).await.unwrap() {
-        messages.push(event.json().unwrap());
+        if event.is_message() {
+            messages.push(event.json().unwrap());
+        }
     }
     messages
 }
@@ -153,8 +155,12 @@ fn check_progress(message: &Value, address: &str) {
 async fn first_progress(connection: &mut Connection, address: &str) {
     let head = connection.head(SOON).await.unwrap();
     assert_eq!(head.header("content-type"), Some("text/event-stream"));
-    let first = connection.event(SOON).await.unwrap().unwrap();
-    check_progress(&first.json().unwrap(), address);
+    loop {
+        let event = connection.event(SOON).await.unwrap().unwrap();
+        if event.is_message() {
+            return check_progress(&event.json().unwrap(), address);
+        }
+    }
 }
 
 /// Reads what follows the first progress of a call that nobody cancels.

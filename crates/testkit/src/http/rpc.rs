@@ -153,6 +153,7 @@ impl RpcClient {
         let messages = if kind.starts_with(b"text/event-stream") {
             let mut rest = body.to_vec();
             std::iter::from_fn(|| sse::take_event(&mut rest))
+                .filter(sse::Event::is_message)
                 .map(|event| event.json())
                 .collect::<Result<_>>()?
         } else if body.is_empty() {

@@ -15,6 +15,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether it says something: one without data only tells its id.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        !self.data.is_empty()
+    }
+
     /// The data as JSON.
     ///
     /// # Errors
