@@ -29,7 +29,8 @@ fn with(method: &str, params: &Value) -> Value {
     body
 }
 
-fn legacy(method: &str, params: Value) -> Value {
+fn legacy(method: &str, params: impl Into<Value>) -> Value {
+    let params: Value = params.into();
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
 }
 

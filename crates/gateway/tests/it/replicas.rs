@@ -83,8 +83,8 @@ async fn what_a_client_changes_at_one_gateway_holds_at_all() {
     let level = || async {
         let call = legacy_call(2, "ping", json!({}));
         two.client().legacy(&session, &call).await;
-        let sent = worker.calls().pop().unwrap();
-        let body: Value = serde_json::from_slice(&sent.body).unwrap();
+        let call = worker.calls().pop().unwrap();
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
         body["params"]["_meta"]["io.modelcontextprotocol/logLevel"].clone()
     };
     eventually("the other gateway asks for that level", || async {
@@ -97,8 +97,8 @@ async fn what_a_client_changes_at_one_gateway_holds_at_all() {
     late.lists("ping").await;
     let call = legacy_call(3, "ping", json!({}));
     late.client().legacy(&session, &call).await;
-    let sent = worker.calls().pop().unwrap();
-    let body: Value = serde_json::from_slice(&sent.body).unwrap();
+    let call = worker.calls().pop().unwrap();
+    let body: Value = serde_json::from_slice(&call.body).unwrap();
     assert_eq!(
         body["params"]["_meta"]["io.modelcontextprotocol/logLevel"],
         "critical"

@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// How long a gateway may take to see that sessions are idle, and to give back their memory.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 
-/// Memory of a process that is in use, in KiB (proc_pid_status(5), `VmRSS`).
+/// Memory of a process that is in use, in KiB (`VmRSS` of `proc_pid_status(5)`).
 fn resident(process: &Running) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
     let line = status
@@ -67,7 +67,13 @@ async fn held(gateway: &Running) -> [f64; 3] {
 }
 
 async fn until_forgotten(gateway: &Running) {
-    let nothing = async || (held(gateway).await == [0.0; 3]).then_some(());
+    let nothing = async || {
+        held(gateway)
+            .await
+            .iter()
+            .all(|kept| *kept < 0.5)
+            .then_some(())
+    };
     wait::until("the sessions are forgotten", FORGOTTEN, nothing)
         .await
         .unwrap();

@@ -10,6 +10,6 @@ mod worker;
 pub use asks::asks;
 pub use client::*;
 pub use gate::*;
-pub use offer::{Offer, prompt, resource, template};
+pub use offer::{Offer, prompt, resource};
 pub use reading::*;
 pub use worker::*;
