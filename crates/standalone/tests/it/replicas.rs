@@ -20,7 +20,8 @@ async fn replica(site: &Site) -> Running {
     gateway
 }
 
-fn request(id: usize, method: &str, params: Value) -> Value {
+fn request(id: usize, method: &str, params: impl Into<Value>) -> Value {
+    let params: Value = params.into();
     json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
 }
 

@@ -54,6 +54,11 @@ pub fn resource(uri: &str) -> String {
     json!({ "uri": uri, "name": uri }).to_string()
 }
 
+/// A resource template's descriptor.
+fn template(uri_template: &str) -> String {
+    json!({ "uriTemplate": uri_template, "name": uri_template }).to_string()
+}
+
 /// A prompt's descriptor.
 pub fn prompt(name: &str) -> String {
     json!({ "name": name, "arguments": [{ "name": "who" }] }).to_string()
