@@ -7,7 +7,7 @@
 mod dispatch;
 mod listen;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ struct Shared {
     names: Names,
     instance: String,
     generation: AtomicU64,
+    /// Messages that were made.
+    last_number: AtomicI64,
     /// How often this gateway has begun to hear the others.
     joined: watch::Sender<u64>,
     /// When this gateway last ceased to hear the others.
@@ -51,6 +53,7 @@ impl Peers {
                 names,
                 instance,
                 generation: AtomicU64::new(0),
+                last_number: AtomicI64::new(0),
                 joined: watch::Sender::new(0),
                 lost: Mutex::default(),
             }),
@@ -133,12 +136,17 @@ impl Peers {
         let body = response::notification(method, params)
             .inspect_err(|error| warn!(method, %error, "a message to gateways is not JSON"))
             .ok()?;
+        let number = self.shared.last_number.fetch_add(1, Ordering::Relaxed) + 1;
         Some(Message {
             kind: Some(headers::kind::NOTIFICATION.to_owned()),
             app_id: Some(self.shared.instance.clone()),
             // One identifier for all of a gateway's messages: the bus keeps the order of those.
             correlation_id: Some(self.shared.instance.clone()),
-            headers: Headers::default().with(headers::METHOD, method),
+            // What the broker returns is told apart by its number: a gateway that is gone must not
+            // be taken for another that is there.
+            headers: Headers::default()
+                .with(headers::METHOD, method)
+                .with(headers::SEQ, number),
             body: body.into(),
             ..Message::default()
         })

@@ -78,6 +78,16 @@ async fn what_is_said_to_all_goes_out_in_its_order_under_the_senders_name() {
     assert_eq!(all, expected);
 }
 
+#[test]
+fn no_two_messages_are_taken_for_each_other_when_the_broker_returns_one() {
+    let one = peers(&MemoryBus::new(), "one");
+    let number = || {
+        let message = one.message("opendiscovery/x", &json!({})).unwrap();
+        message.headers.int(headers::SEQ).unwrap()
+    };
+    assert_ne!(number(), number());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gateway_that_listens_is_reached_and_one_that_is_gone_is_not() {
     let bus = MemoryBus::new();
