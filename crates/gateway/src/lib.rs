@@ -14,6 +14,7 @@
 
 mod answer;
 mod binary;
+mod budget;
 mod call;
 mod catalogue;
 mod config;

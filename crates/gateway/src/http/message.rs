@@ -143,7 +143,7 @@ impl Front {
         {
             Answer::Done(reply) => {
                 // The next request may come to another replica, which has to know by then.
-                self.gateway.sessions.told(&session).await;
+                self.gateway.sessions.known(&session).await;
                 respond::json(reply, false)
             }
             Answer::Call(call) => {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub(super) const HELLO: &str = "opendiscovery/session/hello";
 /// Tells what became of sessions; the answer to [`HELLO`] too, in several parts.
 pub(super) const TOLD: &str = "opendiscovery/session/told";
+/// The sender has taken in what it was told.
+pub(super) const KNOWN: &str = "opendiscovery/session/known";
 /// Stops a request that the sender does not run.
 pub(super) const CANCEL: &str = "opendiscovery/cancel";
 
@@ -42,6 +44,17 @@ pub(super) struct Told {
     /// session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) complete_ms: Option<u64>,
+    /// In the last part of what a client waits for: the number to give back in [`KNOWN`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mark: Option<u64>,
+}
+
+/// Parameters of [`KNOWN`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Known {
+    /// That of the message; everything that the receiver had told before is known too.
+    pub(super) mark: u64,
 }
 
 /// What is known of one session.

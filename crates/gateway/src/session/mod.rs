@@ -12,6 +12,7 @@ mod facts;
 mod gone;
 mod others;
 mod outbox;
+mod replicas;
 mod running;
 mod state;
 mod store;

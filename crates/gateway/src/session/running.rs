@@ -120,7 +120,8 @@ impl fmt::Display for RequestId {
             Self::Number(number) => number.clone(),
             Self::Text(text) => format!("{text:?}"),
         };
-        f.write_str(text.get(..LOGGED).unwrap_or(&text))
+        let shown: String = text.chars().take(LOGGED).collect();
+        f.write_str(&shown)
     }
 }
 

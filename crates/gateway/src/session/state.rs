@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::LogLevel;
+use protocol::mcp::code;
 use protocol::response::RpcError;
 use serde_json::json;
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use super::clock::Moment;
 use super::facts::{FULL_FACT, Fact, Stamp};
 use super::invalid;
 use super::outbox::Outbox;
+use crate::budget::Charge;
 
 /// Most resources that one session is told of.
 const MAX_SUBSCRIPTIONS: usize = 1000;
@@ -19,6 +21,8 @@ const MAX_URI: usize = 2048;
 const MAX_URIS: usize = 128 * 1024;
 /// Most ended subscriptions that are remembered, so that older news of them is known as such.
 const MAX_UNSUBSCRIBED: usize = 1000;
+/// Most bytes of ended subscriptions that one session remembers.
+const MAX_UNSUBSCRIBED_URIS: usize = MAX_URIS;
 /// What a fact takes beside its texts, in bytes of JSON; rather too much than too little.
 const FRAME: usize = 160;
 
@@ -31,6 +35,9 @@ pub(super) struct State {
     shared: Option<(Uuid, Arc<Outbox>)>,
 }
 
+/// What all sessions may keep together, in bytes of URIs.
+pub(super) const ROOM: usize = 64 * 1024 * 1024;
+
 #[derive(Debug, Default)]
 struct Changing {
     level: Written<LogLevel>,
@@ -39,9 +46,11 @@ struct Changing {
     /// How many it wants news of, and the bytes of their URIs.
     n_wanted: usize,
     wanted_bytes: usize,
+    /// The bytes of those that it wants no more news of.
+    ended_bytes: usize,
 }
 
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 struct Written<T> {
     value: T,
     stamp: Stamp,
@@ -49,6 +58,8 @@ struct Written<T> {
     is_unsent: bool,
     /// When this replica learnt it; never, if it is the default.
     learnt: Option<Moment>,
+    /// The room that a URI takes.
+    _charge: Option<Charge>,
 }
 
 /// Which part of a state is asked for.
@@ -84,9 +95,9 @@ impl State {
     /// Invalid params when there are too many, or the URI is too long.
     pub(super) fn subscribe(&self, uri: &str) -> Result<(), RpcError> {
         let mut state = self.lock();
-        state.has_room_for(uri)?;
+        self.has_room_for(uri, &state)?;
         let last = state.stamp_of(uri);
-        state.put(uri.to_owned(), self.write(true, &last));
+        state.put(uri.to_owned(), self.charged(uri, self.write(true, &last)));
         drop(state);
         self.tell();
         Ok(())
@@ -98,7 +109,7 @@ impl State {
             return;
         }
         let last = state.stamp_of(uri);
-        state.put(uri.to_owned(), self.write(false, &last));
+        state.put(uri.to_owned(), self.charged(uri, self.write(false, &last)));
         drop(state);
         self.tell();
     }
@@ -124,9 +135,11 @@ impl State {
         for (uri, value, stamp) in fact.subscriptions {
             let is_welcome = stamp > state.stamp_of(&uri)
                 && (!value || state.has_room_for(&uri).is_ok())
+                && (state.subscriptions.contains_key(&uri) || self.has_room(&uri))
                 && uri.len() <= MAX_URI;
             if is_welcome {
-                state.put(uri, Written::heard(value, stamp, now));
+                let written = self.charged(&uri, Written::heard(value, stamp, now));
+                state.put(uri, written);
             }
         }
     }
@@ -186,6 +199,32 @@ impl State {
             stamp: shared.map_or_else(Stamp::default, |(_, outbox)| outbox.stamp(last)),
             is_unsent: shared.is_some(),
             learnt: shared.map(|(_, outbox)| outbox.now()),
+            _charge: None,
+        }
+    }
+
+    /// # Errors
+    /// Invalid params when the session has too many, or the URI is too long; busy when all
+    /// sessions together have too many.
+    fn has_room_for(&self, uri: &str, state: &Changing) -> Result<(), RpcError> {
+        state.has_room_for(uri)?;
+        if state.subscriptions.contains_key(uri) || self.has_room(uri) {
+            return Ok(());
+        }
+        let message = "the sessions of all clients have too many subscriptions; try again later";
+        Err(RpcError::new(code::BUSY, message).data(json!({ "retryable": true })))
+    }
+
+    fn has_room(&self, uri: &str) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_none_or(|(_, outbox)| outbox.room.has_room(uri.len()))
+    }
+
+    fn charged(&self, uri: &str, written: Written<bool>) -> Written<bool> {
+        let shared = self.shared.as_ref();
+        Written {
+            _charge: shared.map(|(_, outbox)| outbox.room.charge(uri.len())),
+            ..written
         }
     }
 
@@ -233,24 +272,32 @@ impl Changing {
         if written.value {
             self.n_wanted += 1;
             self.wanted_bytes += bytes;
+        } else {
+            self.ended_bytes += bytes;
         }
-        let last = self.subscriptions.insert(uri, written);
-        if last.is_some_and(|last| last.value) {
-            self.n_wanted -= 1;
-            self.wanted_bytes -= bytes;
+        match self.subscriptions.insert(uri, written) {
+            Some(last) if last.value => {
+                self.n_wanted -= 1;
+                self.wanted_bytes -= bytes;
+            }
+            Some(_) => self.ended_bytes -= bytes,
+            None => {}
         }
         self.forget_old_ends();
     }
 
     /// Forgets the oldest of the ended subscriptions when there are too many.
     fn forget_old_ends(&mut self) {
-        if self.subscriptions.len() - self.n_wanted <= MAX_UNSUBSCRIBED {
-            return;
-        }
-        let ends = self.subscriptions.iter().filter(|(_, it)| !it.value);
-        let oldest = ends.min_by(|a, b| a.1.stamp.cmp(&b.1.stamp));
-        if let Some(uri) = oldest.map(|(uri, _)| uri.clone()) {
+        while self.subscriptions.len() - self.n_wanted > MAX_UNSUBSCRIBED
+            || self.ended_bytes > MAX_UNSUBSCRIBED_URIS
+        {
+            let ends = self.subscriptions.iter().filter(|(_, it)| !it.value);
+            let oldest = ends.min_by(|a, b| a.1.stamp.cmp(&b.1.stamp));
+            let Some(uri) = oldest.map(|(uri, _)| uri.clone()) else {
+                return;
+            };
             self.subscriptions.remove(&uri);
+            self.ended_bytes -= uri.len();
         }
     }
 }
@@ -262,6 +309,7 @@ impl<T> Written<T> {
             stamp,
             is_unsent: false,
             learnt: Some(now),
+            _charge: None,
         }
     }
 
@@ -393,6 +441,45 @@ mod tests {
             let bytes = serde_json::to_vec(&fact).unwrap().len();
             assert!(bytes < 2 * FULL_FACT, "{bytes}");
         }
+    }
+
+    #[tokio::test]
+    async fn ended_subscriptions_are_remembered_within_bounds_too() {
+        let state = state("one", Clock::steady());
+        for number in 0..1000 {
+            let uri = format!("{number:0>MAX_URI$}");
+            state.subscribe(&uri).unwrap();
+            state.unsubscribe(&uri);
+        }
+        let kept = state.lock().subscriptions.len();
+        assert_eq!(kept, MAX_UNSUBSCRIBED_URIS / MAX_URI);
+    }
+
+    #[tokio::test]
+    async fn all_sessions_together_are_bounded_and_give_back_what_they_had() {
+        let clock = Clock::steady();
+        let outbox = Arc::new(Outbox::new("one".to_owned(), clock));
+        let session = || State::shared(Uuid::nil(), Arc::clone(&outbox));
+        let elsewhere = state("two", clock);
+        elsewhere.subscribe("x:elsewhere").unwrap();
+        let sessions: Vec<State> = (0..600).map(|_| session()).collect();
+        let uris: Vec<String> = (0..60).map(|n| format!("{n:0>MAX_URI$}")).collect();
+        let full = sessions
+            .iter()
+            .flat_map(|session| uris.iter().map(|uri| session.subscribe(uri)))
+            .find_map(Result::err)
+            .unwrap();
+        assert_eq!(full.code, code::BUSY);
+        assert!(outbox.room.used() <= ROOM);
+        // No room is needed for what is there already.
+        sessions[0].subscribe(&uris[0]).unwrap();
+        sessions[0].unsubscribe(&uris[0]);
+        let last = session();
+        assert!(last.subscribe(&uris[0]).is_err());
+        tell(&elsewhere, &sessions[1], clock.now());
+        drop(sessions);
+        assert_eq!(outbox.room.used(), 0);
+        assert!(last.subscribe(&uris[0]).is_ok());
     }
 
     #[derive(Debug, Clone)]

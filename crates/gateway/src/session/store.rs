@@ -118,8 +118,8 @@ impl Sessions {
         }
     }
 
-    /// Ends a session everywhere, and stops what it runs. The other replicas were told when this
-    /// returns, unless that was not possible within 2 s; then they are later.
+    /// Ends a session everywhere, and stops what it runs. The other replicas know it when this
+    /// returns, as far as they can be told; see [`Sessions::known`].
     ///
     /// # Errors
     /// [`Gone`] when it was over already, or never was.
@@ -129,14 +129,15 @@ impl Sessions {
         self.table().end(id, expires, self.clock.now());
         stop(&session);
         self.outbox.ended(id, expires);
-        self.outbox.told(id).await;
+        self.outbox.known(id).await;
         Ok(())
     }
 
-    /// Waits until the other replicas were told what has changed in a session, or 2 s; at once
-    /// where nothing has.
-    pub(crate) async fn told(&self, session: &Session) {
-        self.outbox.told(session.id()).await;
+    /// Waits until the other replicas know what has changed in a session; at once where nothing
+    /// has. Without a broker it waits for 2 s, and for replicas that do not say that they know
+    /// for 250 ms: those learn it later.
+    pub(crate) async fn known(&self, session: &Session) {
+        self.outbox.known(session.id()).await;
     }
 
     /// How many sessions this replica holds.
@@ -152,6 +153,8 @@ impl Sessions {
             info!(ended, "idle sessions ended");
         }
         self.others.expire(now, 3 * self.period);
+        self.outbox.replicas.expire(now, 3 * self.period);
+        self.outbox.forget();
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::clock::Moment;
-use super::facts::{CANCEL, Cancel, FULL, Fact, HELLO, Hello, TOLD, Told};
+use super::facts::{CANCEL, Cancel, FULL, Fact, HELLO, Hello, KNOWN, Known, TOLD, Told};
 use super::running::LOGGED;
 use super::state::Which;
 use super::store::stop;
@@ -45,6 +45,8 @@ pub(super) struct Letter {
     facts: VecDeque<Fact>,
     /// Since when the letter holds every use of every session, if it does.
     complete: Option<Moment>,
+    /// What those who have read the letter say back, if they are asked to.
+    mark: Option<u64>,
 }
 
 impl Sessions {
@@ -95,7 +97,11 @@ impl Sessions {
         }
         let taken = match method {
             HELLO => read(params).map(|hello| self.greeted(gateway, sender, &hello)),
-            TOLD => read(params).map(|told| self.learn(sender, told)),
+            TOLD => read(params).map(|told| self.told(gateway, sender, told)),
+            KNOWN => read(params).map(|Known { mark }| {
+                self.outbox.heard(sender);
+                self.outbox.replicas.knows(sender, mark);
+            }),
             CANCEL => read(params).map(|cancel| self.cancel(&cancel)),
             _ => {
                 debug!(sender, method, "unknown news of sessions");
@@ -143,7 +149,7 @@ impl Sessions {
         let until = self.clock.now();
         let (mut letter, mark) = self.unsent(with_uses);
         let mut is_said = true;
-        if with_uses || !letter.is_empty() {
+        if with_uses || letter.mark.is_some() {
             is_said = self.say(peers, &mut letter).await;
         }
         if is_said && with_uses {
@@ -155,6 +161,8 @@ impl Sessions {
     /// What the others do not know yet, and how much of the outbox that is.
     pub(super) fn unsent(&self, with_uses: bool) -> (Letter, u64) {
         let (mut changed, ended, mark) = self.outbox.contents();
+        // What was put in may have gone out with what was put in before; that it did is news too.
+        let has_news = !changed.is_empty() || !ended.is_empty() || !self.outbox.is_tried(mark);
         if with_uses {
             let reported = *self.reported();
             changed.extend(self.table().used_here_since(reported));
@@ -165,6 +173,7 @@ impl Sessions {
             sessions: changed.into_iter().collect(),
             facts: VecDeque::new(),
             complete: None,
+            mark: has_news.then_some(mark),
         };
         (letter, mark)
     }
@@ -223,6 +232,7 @@ impl Sessions {
         if letter.is_empty() {
             let age = |since: Moment| milliseconds(since.until(self.clock.now()));
             told.complete_ms = letter.complete.map(age);
+            told.mark = letter.mark;
         }
         told
     }
@@ -242,6 +252,7 @@ impl Sessions {
 
     fn greeted(&self, gateway: &Arc<Gateway>, sender: &str, hello: &Hello) {
         self.others.note(sender, &hello.keys, self.clock.now());
+        self.outbox.heard(sender);
         let recent = hello.recent_ms.map(Duration::from_millis);
         let (host, sender) = (Arc::clone(gateway), sender.to_owned());
         gateway.tasks.spawn(async move {
@@ -274,12 +285,27 @@ impl Sessions {
             facts: VecDeque::new(),
             // Only all that is known here can complete what is known elsewhere.
             complete: moment.is_none().then(|| table.floor()),
+            mark: None,
         }
+    }
+
+    fn told(&self, gateway: &Arc<Gateway>, sender: &str, told: Told) {
+        let mark = told.mark;
+        self.learn(sender, told);
+        let Some(mark) = mark else { return };
+        let (host, sender) = (Arc::clone(gateway), sender.to_owned());
+        gateway.tasks.spawn(async move {
+            // A sender that does not hear it has waited long enough.
+            let known = Known { mark };
+            let answer = host.peers.send(&sender, KNOWN, &known);
+            host.stop.run_until_cancelled(answer).await;
+        });
     }
 
     pub(super) fn learn(&self, sender: &str, told: Told) {
         let now = self.clock.now();
         self.others.note(sender, &told.keys, now);
+        self.outbox.heard(sender);
         // No token lives longer, whatever the sender's clock says.
         let latest = self.clock.unix_ms().saturating_add(milliseconds(MAX_AGE));
         for (id, expires) in told.ended {

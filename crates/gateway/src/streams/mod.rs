@@ -6,7 +6,6 @@
 //! the client saw last; when another replica holds it, [`relay`] brings it here.
 //! [`standalone`] feeds the streams of GET requests.
 
-mod budget;
 mod event_id;
 mod reader;
 mod registry;
@@ -15,6 +14,7 @@ mod resume;
 mod standalone;
 mod stream;
 
+use crate::budget;
 pub(crate) use event_id::{Address, EventId, Kind};
 pub(crate) use reader::Reader;
 pub(crate) use registry::Streams;

@@ -8,9 +8,9 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::budget::{Budget, Charge};
 use super::event_id::Address;
 use super::reader::Reader;
+use crate::budget::{Budget, Charge};
 
 /// Most events that one stream keeps.
 pub(super) const MAX_EVENTS: usize = 256;

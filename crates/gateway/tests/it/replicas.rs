@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 use bus::memory::MemoryBus;
+use bus::{Binding, Bus, Consumer, Link, Message, Publish, Queue};
+use futures::StreamExt;
+use protocol::Names;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -103,6 +106,125 @@ async fn what_a_client_changes_at_one_gateway_holds_at_all() {
         body["params"]["_meta"]["io.modelcontextprotocol/logLevel"],
         "critical"
     );
+}
+
+#[tokio::test]
+async fn what_was_answered_at_one_gateway_holds_at_the_next_request_to_another() {
+    let bus = MemoryBus::new();
+    let worker = Worker::start(&bus).await;
+    let gates = [gate(&bus).await, gate(&bus).await];
+    for gate in &gates {
+        gate.lists("ping").await;
+    }
+    for round in 0..20 {
+        let (here, there) = (&gates[round % 2], &gates[(round + 1) % 2]);
+        let session = here.client().session("2025-11-25").await;
+        assert_eq!(status(there, &session).await, StatusCode::OK);
+        let level = ["debug", "critical"][round % 2];
+        let set = json!({ "jsonrpc": "2.0", "id": 1, "method": "logging/setLevel",
+            "params": { "level": level } });
+        here.client().legacy(&session, &set).await;
+        let call = legacy_call(2, "ping", json!({}));
+        there.client().legacy(&session, &call).await;
+        let body: Value = serde_json::from_slice(&worker.calls().pop().unwrap().body).unwrap();
+        let told = &body["params"]["_meta"]["io.modelcontextprotocol/logLevel"];
+        assert_eq!(told, level, "round {round}");
+        let headers = in_session(&session);
+        let ended = here.client().send(Method::DELETE, &headers, "").await;
+        assert_eq!(ended.status, StatusCode::NO_CONTENT);
+        let over = status(there, &session).await;
+        assert_eq!(over, StatusCode::NOT_FOUND, "round {round}");
+    }
+}
+
+/// A gateway that says so and listens, and does nothing more by itself.
+async fn silent_gateway(bus: &MemoryBus) -> (Box<dyn Link>, Consumer) {
+    let link = bus.open("silent").await.unwrap();
+    let binding = Binding {
+        exchange: Names::CONTROL.to_owned(),
+        pattern: Names::default().gateways_key(),
+    };
+    let queue = Queue::exclusive("silent", vec![binding]);
+    link.declare(&queue).await.unwrap();
+    let heard = link.consume("silent", None).await.unwrap();
+    (link, heard)
+}
+
+/// What the silent gateway says.
+async fn say(bus: &MemoryBus, method: &str, params: Value) {
+    let body = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+    let message = Message {
+        app_id: Some("silent".to_owned()),
+        body: body.to_string().into(),
+        ..Message::default()
+    };
+    let publish = Publish::broadcast(Names::CONTROL, Names::default().gateways_key(), message);
+    bus.publish(publish).await.unwrap();
+}
+
+/// The number that the gateways want to hear back.
+async fn mark(heard: &mut Consumer) -> u64 {
+    loop {
+        let delivery = heard.next().await.unwrap();
+        let body: Value = serde_json::from_slice(&delivery.message.body).unwrap();
+        if let Some(mark) = body["params"]["mark"].as_u64() {
+            return mark;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_answered_when_the_others_know_it_or_are_too_slow() {
+    let bus = MemoryBus::new();
+    let gate = gate(&bus).await;
+    let session = gate.client().session("2025-11-25").await;
+    let set = json!({ "jsonrpc": "2.0", "id": 1, "method": "logging/setLevel",
+        "params": { "level": "debug" } });
+    let slow = Duration::from_millis(250);
+    let change = async || {
+        let before = Instant::now();
+        let answer = gate.client().legacy(&session, &set).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        before.elapsed()
+    };
+    let (_link, mut heard) = silent_gateway(&bus).await;
+    say(&bus, "opendiscovery/session/told", json!({ "keys": [] })).await;
+    assert_eq!(status(&gate, &session).await, StatusCode::OK);
+    assert!(change().await >= slow, "it is waited for");
+    mark(&mut heard).await;
+    say(&bus, "opendiscovery/session/told", json!({ "keys": [] })).await;
+    assert_eq!(status(&gate, &session).await, StatusCode::OK);
+    let known = async {
+        let mark = mark(&mut heard).await;
+        let before = Instant::now();
+        say(&bus, "opendiscovery/session/known", json!({ "mark": mark })).await;
+        before
+    };
+    let changed = async {
+        change().await;
+        Instant::now()
+    };
+    let (answered, known) = tokio::join!(changed, known);
+    assert!(known < answered);
+    assert!(change().await >= slow, "one that was in time is waited for");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_gone_is_waited_for_once() {
+    let bus = MemoryBus::new();
+    let (one, two) = (gate(&bus).await, gate(&bus).await);
+    let session = one.client().session("2025-11-25").await;
+    assert_eq!(status(&two, &session).await, StatusCode::OK);
+    two.shut_down().await.unwrap();
+    let set = json!({ "jsonrpc": "2.0", "id": 1, "method": "logging/setLevel",
+        "params": { "level": "debug" } });
+    one.client().legacy(&session, &set).await;
+    let before = Instant::now();
+    for _ in 0..20 {
+        one.client().legacy(&session, &set).await;
+    }
+    let time = before.elapsed();
+    assert!(time < 20 * Duration::from_millis(250), "{time:?}");
 }
 
 #[tokio::test]

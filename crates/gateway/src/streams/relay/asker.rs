@@ -8,8 +8,8 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::{About, CLOSED, FIRST_WORD, RENEW, RENEW_EVERY, RESUME, Reason, Resume, Said, Word};
+use crate::budget::Charge;
 use crate::gateway::Gateway;
-use crate::streams::budget::Charge;
 use crate::streams::event_id::EventId;
 
 /// Words that wait for a slow client; beyond, its stream breaks, and it comes back for the rest.

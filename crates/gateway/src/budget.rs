@@ -1,33 +1,33 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What an event takes beside its message, in bytes.
+/// What is kept takes so much beside its text, in bytes.
 const OVERHEAD: usize = 64;
 
-/// The bytes that all streams of a gateway keep together.
+/// The bytes that a gateway keeps for all its clients together, of one kind.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     used: AtomicUsize,
     most: usize,
 }
 
 /// Bytes that are given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
 impl Budget {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self {
             used: AtomicUsize::new(0),
             most,
         }
     }
 
-    /// Counts a message of so many bytes.
-    pub(super) fn charge(self: &Arc<Self>, bytes: usize) -> Charge {
+    /// Counts a text of so many bytes.
+    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Charge {
         let bytes = bytes + OVERHEAD;
         self.used.fetch_add(bytes, Ordering::Relaxed);
         Charge {
@@ -37,22 +37,22 @@ impl Budget {
     }
 
     /// Whether more is kept than there is room for.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.used() > self.most
     }
 
-    /// Whether a message of so many bytes can be kept too.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
+    /// Whether a text of so many bytes can be kept too.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
         self.used() + bytes + OVERHEAD <= self.most
     }
 
-    pub(super) fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 }
 
 impl Charge {
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 }
