@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use protocol::mcp::code;
 use protocol::response::RpcError;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::guard::Guard;
@@ -23,8 +23,13 @@ use crate::gateway::Gateway;
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long it may take while all places are taken.
+const SHORT_BODY_TIME: Duration = Duration::from_secs(5);
 /// Most requests at a time; beyond, clients are told to come back.
 pub(super) const MAX_REQUESTS: usize = 8192;
+/// Most messages beyond those that begin nothing new: answers above all, which requests under
+/// way may wait for.
+pub(super) const MAX_ANSWERS: usize = 1024;
 /// Most streams at a time that clients keep open for as long as they like.
 pub(super) const MAX_STREAMS: usize = 16_384;
 
@@ -38,6 +43,7 @@ pub(super) struct Front {
     pub(super) gateway: Arc<Gateway>,
     pub(super) guard: Guard,
     pub(super) places: Arc<Semaphore>,
+    pub(super) answers: Semaphore,
     pub(super) streams: Arc<Semaphore>,
 }
 
@@ -60,9 +66,24 @@ pub(super) async fn mcp(State(front): State<Arc<Front>>, request: Request) -> Re
 
 impl Front {
     async fn post(self: &Arc<Self>, request: Request) -> Response<Body> {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return respond::overloaded();
-        };
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return self.taken(request, Some(place), BODY_TIME).await;
+        }
+        // Only within a session there is something to answer or to cancel.
+        let is_within = request.headers().contains_key(headers::SESSION);
+        match self.answers.try_acquire() {
+            Ok(_place) if is_within => self.taken(request, None, SHORT_BODY_TIME).await,
+            _ => respond::overloaded(),
+        }
+    }
+
+    /// Takes a message; without a place only one that begins nothing.
+    async fn taken(
+        self: &Arc<Self>,
+        request: Request,
+        place: Option<OwnedSemaphorePermit>,
+        time: Duration,
+    ) -> Response<Body> {
         let (parts, body) = request.into_parts();
         if !headers::is_json(&parts.headers) {
             let reason = "the header Content-Type must be application/json";
@@ -72,7 +93,7 @@ impl Front {
             let reason = "the header Accept must list application/json and text/event-stream";
             return refuse(StatusCode::NOT_ACCEPTABLE, reason);
         }
-        match read(&parts.headers, body).await {
+        match read(&parts.headers, body, time).await {
             Ok(body) => self.message(&parts.headers, &body, place).await,
             Err(response) => response,
         }
@@ -98,7 +119,7 @@ impl Front {
 }
 
 /// Reads a body within its bounds.
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Response<Body>> {
+async fn read(headers: &HeaderMap, body: Body, time: Duration) -> Result<Bytes, Response<Body>> {
     let too_large = || {
         refuse(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -111,7 +132,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Response<Body>> 
     if announced.is_some_and(|bytes| bytes > MAX_BODY) {
         return Err(too_large());
     }
-    match timeout(BODY_TIME, to_bytes(body, MAX_BODY)).await {
+    match timeout(time, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if is_limit(&error) => Err(too_large()),
         Ok(Err(_)) => Err(refuse(
@@ -153,21 +174,41 @@ pub(super) fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
 }
 
 #[cfg(test)]
+impl Front {
+    /// A front of a gateway without workers, with so many places and streams.
+    pub(super) fn for_test(places: usize, streams: usize) -> Self {
+        Self {
+            gateway: Gateway::for_test(),
+            guard: Guard::new("127.0.0.1", &[], &[]),
+            places: Arc::new(Semaphore::new(places)),
+            answers: Semaphore::new(1),
+            streams: Arc::new(Semaphore::new(streams)),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
-    use axum::http::header::{HOST, RETRY_AFTER};
+    use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, RETRY_AFTER};
     use http_body_util::BodyExt;
+    use protocol::json::Members;
+    use protocol::mcp::method;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::input::{Asked, Client, Round};
+    use crate::session::session_for_test;
+
+    /// A front with one place, which is taken.
+    fn full() -> (Arc<Front>, OwnedSemaphorePermit) {
+        let front = Arc::new(Front::for_test(1, 1));
+        let taken = Arc::clone(&front.places).try_acquire_owned().unwrap();
+        (front, taken)
+    }
 
     #[tokio::test]
     async fn beyond_the_bound_clients_are_told_to_come_back() {
-        let front = Arc::new(Front {
-            gateway: Gateway::for_test(),
-            guard: Guard::new("127.0.0.1", &[], &[]),
-            places: Arc::new(Semaphore::new(1)),
-            streams: Arc::new(Semaphore::new(1)),
-        });
-        let taken = Arc::clone(&front.places).try_acquire_owned().unwrap();
+        let (front, taken) = full();
         let request = || {
             Request::post("/mcp")
                 .header(HOST, "localhost")
@@ -182,5 +223,38 @@ mod tests {
         drop(taken);
         let taken_in = mcp(State(front), request()).await;
         assert_eq!(taken_in.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_taken_although_all_places_are() {
+        let (front, _taken) = full();
+        let token = front.gateway.sessions.open(session_for_test()).unwrap();
+        let session = front.gateway.sessions.find(&token).await.unwrap();
+        let asks =
+            r#"{"resultType":"input_required","inputRequests":{"k":{"method":"roots/list"}}}"#;
+        let asked = Asked::read(method::TOOLS_CALL, &Members::parse(asks).unwrap());
+        let asked = asked.unwrap().unwrap();
+        let mut round = Round::new(&front.gateway.inputs, &Client::new(&session), asked).unwrap();
+        let question: Value = serde_json::from_slice(&round.send().unwrap()).unwrap();
+        let post = async |body: Value| {
+            let request = Request::post("/mcp")
+                .header(HOST, "localhost")
+                .header(CONTENT_TYPE, "application/json")
+                .header(ACCEPT, "application/json, text/event-stream")
+                .header(headers::SESSION, &token)
+                .body(Body::from(body.to_string()))
+                .unwrap();
+            mcp(State(Arc::clone(&front)), request).await.status()
+        };
+        let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+        assert_eq!(post(ping).await, StatusCode::SERVICE_UNAVAILABLE);
+        let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled" });
+        assert_eq!(post(cancel).await, StatusCode::ACCEPTED);
+        let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "roots": [] } });
+        assert_eq!(post(answer).await, StatusCode::ACCEPTED);
+        round.answered().await.unwrap();
+        let _all = front.answers.try_acquire_many(1).unwrap();
+        let other = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
+        assert_eq!(post(other).await, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

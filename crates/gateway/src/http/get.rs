@@ -138,21 +138,13 @@ fn lost(event: &EventId) -> Response<Body> {
 mod tests {
     use axum::http::HeaderValue;
     use axum::http::header::ACCEPT;
-    use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::gateway::Gateway;
-    use crate::http::guard::Guard;
     use crate::session::session_for_test;
 
     #[tokio::test(start_paused = true)]
     async fn streams_have_a_bound_of_their_own() {
-        let front = Arc::new(Front {
-            gateway: Gateway::for_test(),
-            guard: Guard::new("127.0.0.1", &[], &[]),
-            places: Arc::new(Semaphore::new(1)),
-            streams: Arc::new(Semaphore::new(2)),
-        });
+        let front = Arc::new(Front::for_test(1, 2));
         let get = async || {
             let session = front.gateway.sessions.open(session_for_test()).unwrap();
             let mut headers = HeaderMap::new();

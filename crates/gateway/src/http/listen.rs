@@ -19,7 +19,7 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::front::{Front, LocalAddress, MAX_REQUESTS, MAX_STREAMS, mcp};
+use super::front::{Front, LocalAddress, MAX_ANSWERS, MAX_REQUESTS, MAX_STREAMS, mcp};
 use super::guard::Guard;
 use super::patient::WriteDeadline;
 use crate::config::Http;
@@ -29,7 +29,7 @@ use crate::gateway::Gateway;
 /// How long a client may take to send the head of a request, or to begin one.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 /// Most connections at a time: for every stream, every request, and some that are idle.
-const MAX_CONNECTIONS: usize = MAX_STREAMS + MAX_REQUESTS + 2000;
+const MAX_CONNECTIONS: usize = MAX_STREAMS + MAX_REQUESTS + MAX_ANSWERS + 1000;
 /// How long to wait after the system has refused a connection, for want of file descriptors
 /// for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -66,6 +66,7 @@ impl Listening {
             gateway: Arc::clone(&gateway),
             guard: Guard::new(&http.host, &http.allowed_hosts, &http.allowed_origins),
             places: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            answers: Semaphore::new(MAX_ANSWERS),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         });
         let router = Router::new()

@@ -21,15 +21,15 @@ use crate::era;
 use crate::gateway::Answer;
 use crate::message::{self, Reply};
 use crate::request::{Request, Speaker};
-use crate::session::Session;
+use crate::session::{Gone, Session};
 
 impl Front {
-    /// Answers the body of a POST.
+    /// Answers the body of a POST. Without a place it begins nothing: requests are refused.
     pub(super) async fn message(
         self: &Arc<Self>,
         headers: &HeaderMap,
         body: &Bytes,
-        place: OwnedSemaphorePermit,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Response<Body> {
         let envelope = match Envelope::parse(body) {
             Ok(envelope) => envelope,
@@ -41,6 +41,9 @@ impl Front {
         };
         match (envelope.kind, Request::read(body, &envelope)) {
             (Kind::Request { .. }, Ok(Some(request))) => {
+                let Some(place) = place else {
+                    return respond::overloaded();
+                };
                 let trace = headers::trace(headers);
                 let headers = Some(headers);
                 let request = Request { headers, ..request };
@@ -136,6 +139,11 @@ impl Front {
             Ok(begun) => begun,
             Err(error) => return respond::json(reply(request, &error), false),
         };
+        // Ended since it was found: what begins now would not be stopped any more.
+        if session.ended().is_cancelled() {
+            let error = reply(request, &Gone::Ended.into());
+            return respond::with_status(StatusCode::NOT_FOUND, error);
+        }
         match self
             .gateway
             .answer(request, Speaker::Legacy(&session), trace)
