@@ -11,6 +11,10 @@ mod output;
 
 use std::process::ExitCode;
 
+/// Gives memory back to the system once clients are gone; see docs/decisions/0017-mimalloc.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     arguments::parse().map_or_else(|code| code, commands::run)
 }

@@ -119,7 +119,7 @@ impl Gateway {
         let keys = Arc::new(Keyring::random());
         Arc::new(Self {
             catalogue,
-            streams: Streams::new(peers.instance()),
+            streams: Streams::new(peers.instance(), std::time::Duration::from_mins(30)),
             sessions: Sessions::for_test(&keys),
             keys,
             queues: Queues::new(bus, names, Metrics::default()),

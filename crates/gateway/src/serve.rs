@@ -95,7 +95,7 @@ impl Server {
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         let gateway = Arc::new(Gateway {
             catalogue,
-            streams: Streams::new(peers.instance()),
+            streams: Streams::new(peers.instance(), config.session_ttl),
             queues: Queues::new(bus, names, process.metrics.clone()),
             caller,
             patient: config.patient,

@@ -59,8 +59,14 @@ impl Default for Limits {
 }
 
 impl Streams {
-    pub(crate) fn new(instance: &str) -> Self {
-        Self::with(instance, Limits::default())
+    /// Streams of sessions that live so long without use: nobody comes back to a stream later
+    /// than that.
+    pub(crate) fn new(instance: &str, session_ttl: Duration) -> Self {
+        let limits = Limits {
+            linger: LINGER.min(session_ttl),
+            ..Limits::default()
+        };
+        Self::with(instance, limits)
     }
 
     pub(super) fn with(instance: &str, limits: Limits) -> Self {
@@ -203,7 +209,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_abandoned_streams_leave_nothing_behind() {
-        let streams = Streams::new("test");
+        let streams = Streams::new("test", LINGER);
         for number in 0..1000 {
             let stream = streams.call(Uuid::new_v4(), &request());
             let reader = stream.read();
@@ -222,7 +228,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_whose_call_runs_is_kept_and_one_that_ended_before_is_too() {
-        let streams = Streams::new("test");
+        let streams = Streams::new("test", LINGER);
         let session = Uuid::new_v4();
         let running = streams.call(session, &request());
         let ended = streams.call(session, &request());
@@ -240,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_session_does_not_find_the_stream_of_another() {
-        let streams = Streams::new("test");
+        let streams = Streams::new("test", LINGER);
         let (mine, other) = (Uuid::new_v4(), Uuid::new_v4());
         let stream = streams.call(mine, &request());
         let id = stream.address().stream;

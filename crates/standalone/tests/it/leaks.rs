@@ -119,8 +119,6 @@ async fn ten_thousand_abandoned_sessions_leave_neither_memory_nor_queues_many_se
         .unwrap();
     println!("KiB after the second round: {after}");
     assert_eq!(site.queues().await, queues_before);
-    assert_eq!(
-        gateway.call("test_simple_text", json!({})).await["result"]["isError"],
-        json!(null)
-    );
+    let answer = gateway.call("test_simple_text", json!({})).await;
+    assert!(answer["result"]["content"].is_array(), "{answer}");
 }
