@@ -40,6 +40,14 @@ generated-fresh:
 deploy-check:
     scripts/deploy-check
 
+# The official conformance suite, through RabbitMQ and two gateways; arguments are runs.
+conformance *args:
+    scripts/conformance {{ args }}
+
+# MCP clients of other makers, each in every mode; an argument selects.
+clients *args:
+    scripts/clients {{ args }}
+
 # All of it, as CI does.
 ci:
     .ci/run
