@@ -90,7 +90,7 @@ pub(crate) async fn answer_of(caller: &Caller, request: CallRequest) -> Result<S
     let mut call = caller.call(request)?;
     match within(call.next()).await? {
         Frame::Final(body) => Ok(String::from_utf8(body.to_vec()).unwrap()),
-        Frame::Notification(body) => panic!("unexpected {body:?}"),
+        other => panic!("unexpected {other:?}"),
     }
 }
 
@@ -131,7 +131,8 @@ async fn progress_comes_in_order_before_the_answer(site: Site) {
             )
             .await;
         }
-        reply(&site.bus, &delivery, 20, headers::kind::RESPONSE, "done").await;
+        reply(&site.bus, &delivery, 20, headers::kind::DETACH, "{}").await;
+        reply(&site.bus, &delivery, 21, headers::kind::RESPONSE, "done").await;
         delivery.ack().await.unwrap();
     };
     let calling = async {
@@ -146,7 +147,7 @@ async fn progress_comes_in_order_before_the_answer(site: Site) {
     let ((), frames) = tokio::join!(working, calling);
     let expected: Vec<Frame> = (0..20)
         .map(|number| Frame::Notification(number.to_string().into()))
-        .chain([Frame::Final("done".into())])
+        .chain([Frame::Detach, Frame::Final("done".into())])
         .collect();
     assert_eq!(frames, expected);
 }

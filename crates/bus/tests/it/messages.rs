@@ -3,10 +3,10 @@
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bus::{Binding, Error, Overflow, Publish, PublishError, Queue};
+use bus::{Binding, Error, Message, Overflow, Publish, PublishError, Queue};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use protocol::{Category, Names};
+use protocol::{Category, Names, headers};
 
 use crate::on_both_buses;
 use crate::site::{Site, id, message, next, until_state, within};
@@ -16,6 +16,7 @@ on_both_buses!(
     a_message_that_no_queue_takes_is_returned,
     a_broadcast_that_nobody_hears_is_no_error,
     returned_messages_are_never_mistaken_for_others,
+    returned_messages_of_one_sender_are_told_apart_by_their_number,
     competing_consumers_share_the_work,
     prefetch_bounds_what_is_unsettled,
     a_requeued_message_comes_again_before_others,
@@ -63,7 +64,20 @@ async fn a_broadcast_that_nobody_hears_is_no_error(site: Site) {
 }
 
 async fn returned_messages_are_never_mistaken_for_others(site: Site) {
-    const MESSAGES: usize = 10_000;
+    some_are_returned(&site, |_, _| {}).await;
+}
+
+/// All messages of one sender have one correlation id, so that they keep their order.
+async fn returned_messages_of_one_sender_are_told_apart_by_their_number(site: Site) {
+    some_are_returned(&site, |message, number| {
+        message.correlation_id = Some("sender".to_owned());
+        message.headers.insert(headers::SEQ, number);
+    })
+    .await;
+}
+
+async fn some_are_returned(site: &Site, change: impl Fn(&mut Message, i64)) {
+    const MESSAGES: i64 = 10_000;
     const IN_FLIGHT: usize = 64;
     let link = site.link().await;
     let mut consumer = site.work(&*link, 1000).await;
@@ -77,6 +91,7 @@ async fn returned_messages_are_never_mistaken_for_others(site: Site) {
         for number in 0..MESSAGES {
             let routable = number % 2 == 0;
             let mut publish = site.request(&format!("{number}"));
+            change(&mut publish.message, number);
             if !routable {
                 "nobody.takes.this".clone_into(&mut publish.routing_key);
             }
