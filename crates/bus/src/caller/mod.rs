@@ -134,8 +134,8 @@ impl Caller {
     ///
     /// # Errors
     /// [`CallError::Busy`] when [`MAX_PENDING`] calls wait already.
-    pub fn call(&self, request: CallRequest) -> Result<PendingCall, CallError> {
-        PendingCall::new(Arc::clone(&self.replies), request)
+    pub fn call(&self, request: impl Into<Arc<CallRequest>>) -> Result<PendingCall, CallError> {
+        PendingCall::new(Arc::clone(&self.replies), request.into())
     }
 
     /// Says that a worker instance is gone: its started calls that may not run twice are

@@ -30,7 +30,7 @@ pub enum Frame {
 #[derive(Debug)]
 pub struct PendingCall {
     replies: Arc<Replies>,
-    request: CallRequest,
+    request: Arc<CallRequest>,
     deadline: Instant,
     deadline_unix_ms: i64,
     reply_to: watch::Receiver<Option<Arc<str>>>,
@@ -49,9 +49,9 @@ enum Woken {
 }
 
 impl PendingCall {
-    pub(super) fn new(replies: Arc<Replies>, request: CallRequest) -> Result<Self, CallError> {
+    pub(super) fn new(replies: Arc<Replies>, request: Arc<CallRequest>) -> Result<Self, CallError> {
         if !replies.enter() {
-            return Err(CallError::Busy(request.category));
+            return Err(CallError::Busy(request.category.clone()));
         }
         let deadline_unix_ms = unix_ms_after(request.timeout);
         Ok(Self {

@@ -28,7 +28,8 @@ impl Gateway {
         let begun = self
             .prepare(request, speaker, target, context)
             .and_then(|call| {
-                let pending = self.caller.call(call.clone());
+                let call = Arc::new(call);
+                let pending = self.caller.call(Arc::clone(&call));
                 let pending = pending.map_err(|error| refusal::unanswered(&error).0)?;
                 Ok((call, pending))
             });

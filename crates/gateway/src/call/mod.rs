@@ -33,7 +33,7 @@ const MAX_ROUNDS: u32 = 16;
 pub(crate) struct RunningCall {
     gateway: Arc<Gateway>,
     /// The call of the first round; each further one adds to its body.
-    call: CallRequest,
+    call: Arc<CallRequest>,
     id: Box<RawValue>,
     /// The client, where it is one that is asked on the stream of its call.
     client: Option<Client>,
@@ -71,7 +71,7 @@ impl RunningCall {
     /// A call that `pending` has begun. `client` is the client, where it has a session.
     pub(crate) fn new(
         gateway: &Arc<Gateway>,
-        call: CallRequest,
+        call: Arc<CallRequest>,
         pending: PendingCall,
         id: Box<RawValue>,
         client: Option<Client>,
@@ -193,7 +193,7 @@ impl RunningCall {
             body,
             // It is another request, which a worker must not take for the one it has answered.
             message_id: Uuid::now_v7().to_string(),
-            ..self.call.clone()
+            ..CallRequest::clone(&self.call)
         };
         match self.gateway.caller.call(call) {
             Ok(pending) => self.stage = Stage::Worker(Box::new(pending)),
