@@ -16,6 +16,9 @@ use crate::budget::{Budget, Charge};
 pub(super) const MAX_EVENTS: usize = 256;
 /// Most bytes of messages that one stream keeps, unless its answer alone has more.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
+/// Bytes that one stream keeps for a client that reads it, however little room there is: it has
+/// to get what it has not read yet.
+const UNREAD_BYTES: usize = 16 * 1024;
 
 /// What was sent to one client on one stream, numbered from 1.
 ///
@@ -39,6 +42,8 @@ struct Inner {
     state: State,
     /// Number of the newest reader.
     reader: u64,
+    /// Number of the newest event that it has read.
+    read: u64,
     /// The newest reader that is to end as soon as it has everything.
     detached: u64,
     /// Since when nobody reads.
@@ -103,6 +108,7 @@ impl Stream {
                 last: 0,
                 state: State::Open,
                 reader: 0,
+                read: 0,
                 detached: 0,
                 unread_since: Some(Instant::now()),
             }),
@@ -197,6 +203,7 @@ impl Stream {
 
     fn take_over(self: &Arc<Self>, inner: &mut Inner, after: u64) -> Reader {
         inner.reader += 1;
+        inner.read = after;
         inner.unread_since = None;
         self.changed.notify_waiters();
         Reader::new(Arc::clone(self), inner.reader, after)
@@ -211,10 +218,11 @@ impl Stream {
     }
 
     pub(super) fn find(&self, reader: u64, after: u64) -> Found {
-        let inner = self.lock();
+        let mut inner = self.lock();
         if inner.reader != reader {
             return Found::End;
         }
+        inner.read = after;
         let next = inner.events.partition_point(|kept| kept.event.seq <= after);
         match inner.events.get(next) {
             Some(kept) => Found::Event(kept.event.clone()),
@@ -241,9 +249,7 @@ impl Stream {
             is_answer,
         };
         inner.events.push_back(Kept { event, charge });
-        while inner.events.len() > 1
-            && (inner.events.len() > MAX_EVENTS || inner.bytes > MAX_BYTES || self.budget.is_over())
-        {
+        while inner.is_too_full(&self.budget) {
             if let Some(oldest) = inner.events.pop_front() {
                 inner.bytes -= oldest.charge.bytes();
             }
@@ -254,6 +260,19 @@ impl Stream {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Whether the oldest event has to go.
+    fn is_too_full(&self, budget: &Budget) -> bool {
+        let Some(oldest) = self.events.front().filter(|_| self.events.len() > 1) else {
+            return false;
+        };
+        let is_awaited = self.unread_since.is_none() && oldest.event.seq > self.read;
+        self.events.len() > MAX_EVENTS
+            || self.bytes > MAX_BYTES
+            || (budget.is_over() && !(is_awaited && self.bytes <= UNREAD_BYTES))
     }
 }
 
@@ -329,6 +348,27 @@ mod tests {
         assert!(budget.used() > 900);
         drop(stream);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_reads_gets_everything_even_without_room_for_all_streams() {
+        let stream = stream(0);
+        let mut reader = stream.read();
+        for round in 0..3 {
+            for _ in 0..3 {
+                stream.push(Bytes::from_static(b"{}"));
+            }
+            let read = numbers(&mut reader);
+            assert_eq!(read, (3 * round + 1..=3 * round + 3).collect::<Vec<_>>());
+        }
+        for _ in 0..1000 {
+            stream.push(Bytes::from(vec![b' '; 1000]));
+        }
+        let kept = stream.budget.used();
+        assert!(kept <= UNREAD_BYTES, "{kept} bytes wait for a slow one");
+        drop(reader);
+        stream.push(Bytes::from_static(b"{}"));
+        assert_eq!(numbers(&mut attach(&stream, 0)), [1010]);
     }
 
     #[tokio::test]
