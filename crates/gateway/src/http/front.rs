@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::header::ALLOW;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
-use protocol::mcp::code;
+use protocol::mcp::{MODERN_VERSION, code};
 use protocol::response::RpcError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -102,6 +102,8 @@ impl Front {
     /// Ends a session (MCP 2025-11-25, "Session Management").
     async fn delete(&self, headers: &HeaderMap) -> Response<Body> {
         let session = match McpHeaders::read(headers) {
+            // It has no sessions (MCP 2026-07-28, "Earlier Streamable HTTP Revisions").
+            Ok(headers) if headers.version == Some(MODERN_VERSION) => return not_allowed("POST"),
             Ok(headers) => headers.session,
             Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
         };

@@ -221,6 +221,10 @@ async fn a_session_ends_with_delete_and_its_calls_with_it() {
     );
     let nameless = client.send(Method::DELETE, &[], "").await;
     assert_eq!(nameless.status, StatusCode::BAD_REQUEST);
+    let stateless = [("mcp-protocol-version", "2026-07-28")];
+    let answer = client.send(Method::DELETE, &stateless, "").await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.headers["allow"], "POST");
 }
 
 #[tokio::test]
