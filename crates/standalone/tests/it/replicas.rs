@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use testkit::http::Connection;
+use testkit::http::{Connection, Request};
 use testkit::wait;
 
 use crate::site::{READY, Running, SOON, Session, Site, Target, body_of, legacy};
@@ -161,5 +161,56 @@ async fn replicas_with_different_keys_say_so() {
         let warned = |line: &str| line.contains("WARN") && line.contains("SESSION_KEY");
         let what = "a warning about the keys";
         gateway.stderr().line(what, SOON, warned).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_of_a_resource_reach_clients_of_both_eras_at_every_replica() {
+    const URI: &str = "test://watched-resource";
+    let site = Site::new().await;
+    let gateway = async || {
+        let program = site.gateway_program().await.env("SESSION_KEY", KEY);
+        let gateway = Running::gateway(program);
+        gateway.ready().await;
+        gateway.lists("test_trigger_resource_update").await;
+        gateway
+    };
+    let (_worker, first, second) = tokio::join!(site.conformance_worker(), gateway(), gateway());
+    let session = Session::open(&first).await;
+    let uri = json!({ "uri": URI });
+    result(&session, 1, "resources/subscribe", uri.clone()).await;
+    let mut stream = session.listen(&second).await;
+    let filter = json!({ "notifications": { "resourceSubscriptions": [URI] } });
+    let listen = Request::modern(7, "subscriptions/listen", filter);
+    let mut subscription = first.open(&listen).await;
+    subscription.head(SOON).await.unwrap();
+    let acknowledged = next_message(&mut subscription).await;
+    assert_eq!(
+        acknowledged["method"],
+        "notifications/subscriptions/acknowledged"
+    );
+
+    second.call("test_trigger_resource_update", json!({})).await;
+    let told = next_message(&mut subscription).await;
+    assert_eq!(told["method"], "notifications/resources/updated");
+    let id = &told["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
+    assert_eq!((&told["params"]["uri"], id), (&json!(URI), &json!(7)));
+    loop {
+        let told = next_message(&mut stream).await;
+        // A gateway that has just begun to listen says that anything may have changed.
+        if told["method"] == "notifications/resources/updated" {
+            assert_eq!(told["params"], uri);
+            break;
+        }
+    }
+}
+
+/// The next event that says something.
+async fn next_message(connection: &mut Connection) -> Value {
+    loop {
+        let event = connection.event(SOON).await.unwrap().expect("an event");
+        if event.is_message() {
+            return event.json().unwrap();
+        }
     }
 }

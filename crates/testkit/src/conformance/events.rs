@@ -38,7 +38,15 @@ pub(super) fn tools() -> Vec<Tool> {
         ),
         change("test_trigger_tool_change", Change::ToolsListChanged),
         change("test_trigger_prompt_change", Change::PromptsListChanged),
+        // The suite has no scenario for this one.
+        change("test_trigger_resource_update", watched()),
     ]
+}
+
+fn watched() -> Change {
+    Change::ResourceUpdated {
+        uri: "test://watched-resource".to_owned(),
+    }
 }
 
 async fn with_logging(context: Context) -> Result<ToolContent, Stop> {
