@@ -8,7 +8,7 @@ mod results;
 mod site;
 mod suite;
 
-use std::{fs, io::Write as _, process::ExitCode};
+use std::{fs, io::Write as _, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -47,16 +47,29 @@ async fn main() -> ExitCode {
 /// Whether everything passed that has to.
 async fn run(arguments: &Arguments) -> Result<bool> {
     let output = &arguments.output;
-    if output.exists() {
-        fs::remove_dir_all(output).with_context(|| format!("{} stays", output.display()))?;
-    }
-    fs::create_dir_all(output)?;
+    empty(output).with_context(|| format!("cannot use the folder {}", output.display()))?;
     let site = Site::start(output).await?;
     let passed = on_site(&site, arguments).await;
     let kept = site.keep_logs();
     let passed = passed?;
     kept?;
     Ok(passed)
+}
+
+/// Makes a folder of results, or empties the one of an earlier run; any other stays as it is.
+fn empty(folder: &Path) -> Result<()> {
+    const MARK: &str = "results-of-the-conformance-suite";
+    let is_ours = folder.join(MARK).exists();
+    if !is_ours && folder.exists() {
+        let is_empty = fs::read_dir(folder)?.next().is_none();
+        ensure!(is_empty, "it holds something else, give another one");
+    }
+    if is_ours {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join(MARK), "")?;
+    Ok(())
 }
 
 async fn on_site(site: &Site, arguments: &Arguments) -> Result<bool> {
@@ -97,4 +110,24 @@ fn what_to_read(arguments: &Arguments) -> String {
 /// Writes a line to standard output; nobody reading it is no failure of the suite.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_of_results_is_emptied() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let results = folder.path().join("results");
+        for _ in 0..2 {
+            empty(&results).unwrap();
+            let files = fs::read_dir(&results).unwrap().count();
+            assert_eq!(files, 1);
+            fs::write(results.join("gateway-1.log"), "").unwrap();
+        }
+        let error = empty(folder.path()).unwrap_err().to_string();
+        assert_eq!(error, "it holds something else, give another one");
+        assert!(results.join("gateway-1.log").exists());
+    }
 }

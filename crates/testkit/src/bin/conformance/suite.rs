@@ -32,14 +32,14 @@ pub(crate) const RUNS: [Run; 3] = [
         name: "2025-11-25",
         package: "@modelcontextprotocol/conformance",
         whole: &["--requirements", "2025-11-25"],
-        single: &["--spec-version", "2025-11-25"],
+        single: &["--spec-version", "2025-11-25", "--force"],
         n_scenarios: 33,
     },
     Run {
         name: "2026-07-28",
         package: "@modelcontextprotocol/conformance",
         whole: &["--requirements", "2026-07-28"],
-        single: &["--spec-version", "2026-07-28"],
+        single: &["--spec-version", "2026-07-28", "--force"],
         n_scenarios: 50,
     },
     Run {
