@@ -73,8 +73,8 @@ impl Server {
     pub async fn bind(config: Config, bus: Arc<dyn Bus>, process: &Process) -> Result<Self, Error> {
         check(&config)?;
         let instance = format!("gateway-{}", Uuid::new_v4().simple());
-        let keys = Arc::new(config.session_keys.unwrap_or_else(Keyring::random));
-        let has_sessions = config.http.is_some();
+        let keys = Arc::new(config.session_keys.clone().unwrap_or_else(Keyring::random));
+        let sessions = sessions(&config, &keys, &instance, process);
         let names = config.names;
         let caller = Caller::new(
             Arc::clone(&bus),
@@ -100,12 +100,7 @@ impl Server {
             caller,
             patient: config.patient,
             metrics: process.metrics.clone(),
-            sessions: Sessions::new(session::Options {
-                keys: Arc::clone(&keys),
-                instance: peers.instance().to_owned(),
-                ttl: config.session_ttl,
-                health: has_sessions.then(|| process.health.optional_component("session-keys")),
-            }),
+            sessions,
             keys,
             inputs: Inputs::new(peers.clone(), config.session_ttl),
             hub,
@@ -264,6 +259,18 @@ fn check(config: &Config) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// The sessions of HTTP clients; a gateway without an HTTP front has none.
+fn sessions(config: &Config, keys: &Arc<Keyring>, instance: &str, process: &Process) -> Sessions {
+    let health = || process.health.optional_component("session-keys");
+    Sessions::new(session::Options {
+        keys: Arc::clone(keys),
+        site: config.names.prefix().to_string(),
+        instance: instance.to_owned(),
+        ttl: config.session_ttl,
+        health: config.http.as_ref().map(|_| health()),
+    })
 }
 
 /// Waits until all fronts have ended, or something failed.

@@ -28,7 +28,8 @@ const WARN_EVERY: Duration = Duration::from_mins(1);
 /// The sessions of HTTP clients.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    pub(super) keys: Arc<Keyring>,
+    keys: Arc<Keyring>,
+    site: String,
     pub(super) clock: Clock,
     /// How often the other replicas are told which sessions were used.
     pub(super) period: Duration,
@@ -51,6 +52,8 @@ pub(crate) struct Sessions {
 pub(crate) struct Options {
     /// Seals the identifiers.
     pub(crate) keys: Arc<Keyring>,
+    /// The queue prefix: replicas of one site serve each other's sessions.
+    pub(crate) site: String,
     /// The name of this gateway.
     pub(crate) instance: String,
     /// How long a session lives without use.
@@ -78,6 +81,7 @@ impl Sessions {
             is_serving: options.health.is_some(),
             others: Others::new(options.instance, options.keys.ids(), options.health),
             keys: options.keys,
+            site: options.site,
             clock,
             period,
             caught_up: watch::Sender::new(false),
@@ -95,7 +99,7 @@ impl Sessions {
     pub(crate) fn open(&self, mut session: Session) -> Result<String, RpcError> {
         session.created = self.clock.unix_ms();
         session.client_info = token::reduced(&session.client_info);
-        let token = token::seal(&self.keys, &session.start())?;
+        let token = token::seal(&self.keys, &self.site, &session.start())?;
         self.table().hold(session, &self.outbox, self.clock.now());
         Ok(token)
     }
@@ -162,7 +166,7 @@ impl Sessions {
     }
 
     fn opened(&self, token: &str) -> Result<Agreed, Gone> {
-        let opened = Agreed::open(&self.keys, token, self.clock.wall());
+        let opened = Agreed::open(&self.keys, &self.site, token, self.clock.wall());
         opened.map_err(|error| match error {
             OpenError::Expired => Gone::Expired,
             OpenError::UnknownKey => {
@@ -202,6 +206,7 @@ impl Sessions {
     pub(crate) fn for_test(keys: &Arc<Keyring>) -> Self {
         Self::new(Options {
             keys: Arc::clone(keys),
+            site: "test".to_owned(),
             instance: "test".to_owned(),
             ttl: Duration::from_mins(30),
             health: None,

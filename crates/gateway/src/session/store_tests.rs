@@ -20,6 +20,7 @@ fn replica(instance: &str, clock: Clock) -> Sessions {
 fn bounded(instance: &str, clock: Clock, keys: Keyring, held: usize, known: usize) -> Sessions {
     let options = Options {
         keys: Arc::new(keys),
+        site: "test".to_owned(),
         instance: instance.to_owned(),
         ttl: TTL,
         health: Some(Health::default().optional_component("session-keys")),

@@ -63,16 +63,22 @@ pub(super) struct Agreed {
 }
 
 impl Agreed {
-    /// Opens a token.
+    /// Opens a token of this site: replicas of another one would not hear that its session was
+    /// ended, even if they have the same keys.
     ///
     /// # Errors
     /// As [`Keyring::open`] has them. A token of another build that this one cannot read counts
     /// as malformed.
-    pub(super) fn open(keys: &Keyring, token: &str, now: SystemTime) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        keys: &Keyring,
+        site: &str,
+        token: &str,
+        now: SystemTime,
+    ) -> Result<Self, OpenError> {
         if token.len() > MAX_TOKEN {
             return Err(OpenError::Malformed);
         }
-        let payload = keys.open(Purpose::Session, b"", token, now)?;
+        let payload = keys.open(Purpose::Session, site.as_bytes(), token, now)?;
         let payload: Payload =
             serde_json::from_slice(&payload).map_err(|_| OpenError::Malformed)?;
         let known = LEGACY_VERSIONS
@@ -95,11 +101,11 @@ pub(super) fn expires(created: u64) -> u64 {
     created.saturating_add(u64::try_from(MAX_AGE.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Makes the token of a session.
+/// Makes the token of a session at this site.
 ///
 /// # Errors
 /// Invalid params, naming the member of `initialize` that makes it too long.
-pub(super) fn seal(keys: &Keyring, start: &Start<'_>) -> Result<String, RpcError> {
+pub(super) fn seal(keys: &Keyring, site: &str, start: &Start<'_>) -> Result<String, RpcError> {
     let payload = Payload {
         id: start.id.simple().to_string(),
         version: start.version.to_owned(),
@@ -116,7 +122,7 @@ pub(super) fn seal(keys: &Keyring, start: &Start<'_>) -> Result<String, RpcError
     }
     let text = serde_json::to_vec(&payload).map_err(|error| invalid(&error.to_string()))?;
     let expires = UNIX_EPOCH + Duration::from_millis(expires(start.created));
-    let token = keys.seal(Purpose::Session, b"", &text, expires);
+    let token = keys.seal(Purpose::Session, site.as_bytes(), &text, expires);
     if token.len() > MAX_TOKEN {
         let bytes = start.capabilities.get().len();
         return Err(invalid(&format!(
@@ -150,6 +156,7 @@ mod tests {
     use super::*;
 
     const CREATED: u64 = 1_800_000_000_000;
+    const SITE: &str = "discovery.dc1";
 
     fn raw(text: &str) -> Box<RawValue> {
         serde_json::from_str(text).unwrap()
@@ -168,7 +175,7 @@ mod tests {
             subject: Some("me"),
             created: CREATED,
         };
-        seal(keys, &start)
+        seal(keys, SITE, &start)
     }
 
     #[test]
@@ -176,7 +183,7 @@ mod tests {
         let keys = Keyring::random();
         let token = sealed(&keys, r#"{"roots":{}}"#, r#"{"name":"n","icons":[]}"#).unwrap();
         assert!(token.bytes().all(|byte| byte.is_ascii_graphic()));
-        let agreed = Agreed::open(&keys, &token, at(CREATED)).unwrap();
+        let agreed = Agreed::open(&keys, SITE, &token, at(CREATED)).unwrap();
         assert_eq!(agreed.id, Uuid::from_u128(7));
         assert_eq!(agreed.version, LEGACY_VERSIONS[1]);
         assert_eq!(agreed.capabilities.get(), r#"{"roots":{}}"#);
@@ -184,8 +191,8 @@ mod tests {
         assert_eq!(agreed.subject.as_deref(), Some("me"));
         assert_eq!(agreed.created, CREATED);
         let day = 24 * 60 * 60 * 1000;
-        assert!(Agreed::open(&keys, &token, at(CREATED + day - 1)).is_ok());
-        let late = Agreed::open(&keys, &token, at(CREATED + day)).unwrap_err();
+        assert!(Agreed::open(&keys, SITE, &token, at(CREATED + day - 1)).is_ok());
+        let late = Agreed::open(&keys, SITE, &token, at(CREATED + day)).unwrap_err();
         assert_eq!(late, OpenError::Expired);
     }
 
@@ -194,8 +201,10 @@ mod tests {
         let keys = Keyring::random();
         let token = sealed(&keys, "{}", "{}").unwrap();
         let open =
-            |keys: &Keyring, token: &str| Agreed::open(keys, token, at(CREATED)).unwrap_err();
+            |keys: &Keyring, token: &str| Agreed::open(keys, SITE, token, at(CREATED)).unwrap_err();
         assert_eq!(open(&Keyring::random(), &token), OpenError::UnknownKey);
+        let elsewhere = Agreed::open(&keys, "discovery.dc2", &token, at(CREATED));
+        assert_eq!(elsewhere.unwrap_err(), OpenError::Forged);
         let mut forged = token.clone().into_bytes();
         forged[60] = if forged[60] == b'A' { b'B' } else { b'A' };
         let forged = String::from_utf8(forged).unwrap();
@@ -214,7 +223,12 @@ mod tests {
             &payload("1999-01-01", "0"),
             &payload(LEGACY_VERSIONS[0], "x"),
         ] {
-            let token = keys.seal(Purpose::Session, b"", payload.as_bytes(), expires);
+            let token = keys.seal(
+                Purpose::Session,
+                SITE.as_bytes(),
+                payload.as_bytes(),
+                expires,
+            );
             assert_eq!(open(&keys, &token), OpenError::Malformed, "{payload}");
         }
     }
