@@ -134,6 +134,11 @@ impl RunningCall {
         }
     }
 
+    /// Whether the client is asked, so that nothing goes on until it answers.
+    pub(crate) fn is_with_client(&self) -> bool {
+        matches!(self.stage, Stage::Client(_))
+    }
+
     /// Ends the call because its client cancelled it, and gives what the client should still
     /// be told: which requests to it are void.
     pub(crate) fn withdraw(&mut self) -> VecDeque<Bytes> {

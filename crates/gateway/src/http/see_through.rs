@@ -17,6 +17,7 @@ pub(super) fn see_through(
     place: OwnedSemaphorePermit,
 ) {
     let owner = Arc::clone(gateway);
+    let mut place = Some(place);
     gateway.tasks.spawn(async move {
         let answer = loop {
             let step = tokio::select! {
@@ -24,7 +25,14 @@ pub(super) fn see_through(
                 () = begun.cancelled() => None,
             };
             match step {
-                Some(Step::Notification(message)) => owner.streams.push(&stream, message),
+                Some(Step::Notification(message)) => {
+                    owner.streams.push(&stream, message);
+                    if call.is_with_client() {
+                        // People take their time, and what waits for them has bounds of its own:
+                        // it must not keep others from calling.
+                        place = None;
+                    }
+                }
                 Some(Step::Detach) if may_detach => stream.detach(),
                 Some(Step::Detach) => {}
                 Some(Step::Final(reply)) => break Some(reply.body),
