@@ -139,11 +139,6 @@ impl Front {
             Ok(begun) => begun,
             Err(error) => return respond::json(reply(request, &error), false),
         };
-        // Whoever ends the session from here on stops this request too.
-        if session.ended().is_cancelled() {
-            let error = Gone::Ended.into();
-            return respond::with_status(StatusCode::NOT_FOUND, reply(request, &error));
-        }
         // Ended since it was found: what begins now would not be stopped any more.
         if session.ended().is_cancelled() {
             let error = reply(request, &Gone::Ended.into());
