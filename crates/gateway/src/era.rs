@@ -96,8 +96,17 @@ pub(crate) fn check_supported(version: &str) -> Result<(), RpcError> {
     Err(unsupported(version, message))
 }
 
+/// Checks the revision that a message of a session names in its header, if it names one.
+///
+/// # Errors
+/// Unsupported protocol version, naming those that are supported.
+pub(crate) fn check_of_session(version: Option<&str>) -> Result<(), RpcError> {
+    let unknown = version.filter(|version| !LEGACY_VERSIONS.contains(version));
+    unknown.map_or(Ok(()), check_supported)
+}
+
 /// An error that names the supported revisions.
-pub(crate) fn unsupported(requested: &str, message: impl Into<String>) -> RpcError {
+fn unsupported(requested: &str, message: impl Into<String>) -> RpcError {
     RpcError::new(code::UNSUPPORTED_VERSION, message)
         .data(json!({ "supported": supported_versions(), "requested": requested }))
 }

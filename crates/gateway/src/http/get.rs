@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Response, StatusCode};
-use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code};
+use protocol::mcp::{MODERN_VERSION, code};
 use protocol::response::{self, RpcError};
 use serde_json::json;
 
@@ -25,15 +25,12 @@ impl Front {
             Ok(mcp) => mcp,
             Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
         };
-        match mcp.version {
+        if mcp.version == Some(MODERN_VERSION) {
             // Its streams are answers to subscriptions/listen.
-            Some(MODERN_VERSION) => return not_allowed("POST"),
-            Some(version) if !LEGACY_VERSIONS.contains(&version) => {
-                let message = format!("revision {version:?} is not supported");
-                let error = era::unsupported(version, message);
-                return respond::refused(StatusCode::BAD_REQUEST, &error);
-            }
-            _ => {}
+            return not_allowed("POST");
+        }
+        if let Err(error) = era::check_of_session(mcp.version) {
+            return respond::refused(StatusCode::BAD_REQUEST, &error);
         }
         if !headers::accepts_events(headers) {
             let reason = "the header Accept must list text/event-stream";

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::header::HeaderValue;
 use axum::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
-use protocol::mcp::{LEGACY_VERSIONS, MODERN_VERSION, code, method};
+use protocol::mcp::{MODERN_VERSION, code, method};
 use protocol::response::RpcError;
 use protocol::{Envelope, Kind};
 use serde_json::value::RawValue;
@@ -74,15 +74,8 @@ impl Front {
         if request.method == method::INITIALIZE {
             return self.initialize(request);
         }
-        if let Some(version) = mcp
-            .version
-            .filter(|version| !LEGACY_VERSIONS.contains(version))
-        {
-            let error = era::check_supported(version);
-            return error.map_or_else(
-                |error| respond::with_status(StatusCode::BAD_REQUEST, reply(request, &error)),
-                |()| respond::empty(StatusCode::BAD_REQUEST),
-            );
+        if let Err(error) = era::check_of_session(mcp.version) {
+            return respond::with_status(StatusCode::BAD_REQUEST, reply(request, &error));
         }
         match self.session(mcp).await {
             Ok(session) => self.legacy(session, request, trace, place).await,
@@ -97,10 +90,8 @@ impl Front {
         trace: &TraceContext,
         place: OwnedSemaphorePermit,
     ) -> Response<Body> {
-        let checked = era::requested_version(&request.meta).and_then(|version| {
-            mcp.check(request, &version)?;
-            era::check_supported(&version)
-        });
+        let checked =
+            era::requested_version(&request.meta).and_then(|version| mcp.check(request, &version));
         if let Err(error) = checked {
             return respond::json(reply(request, &error), true);
         }
@@ -176,11 +167,7 @@ impl Front {
         if mcp.version == Some(MODERN_VERSION) {
             return respond::empty(StatusCode::ACCEPTED);
         }
-        if let Some(version) = mcp
-            .version
-            .filter(|version| !LEGACY_VERSIONS.contains(version))
-        {
-            let error = era::unsupported(version, format!("revision {version:?} is not supported"));
+        if let Err(error) = era::check_of_session(mcp.version) {
             return respond::refused(StatusCode::BAD_REQUEST, &error);
         }
         let session = match self.session(mcp).await {

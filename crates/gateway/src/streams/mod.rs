@@ -14,7 +14,6 @@ mod resume;
 mod standalone;
 mod stream;
 
-use crate::budget;
 pub(crate) use event_id::{Address, EventId, Kind};
 pub(crate) use reader::Reader;
 pub(crate) use registry::Streams;

@@ -8,11 +8,11 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::budget::Budget;
 use super::event_id::{Address, StreamId};
 use super::relay::Relays;
 use super::standalone::Opened;
 use super::stream::Stream;
+use crate::budget::Budget;
 
 /// How long a stream can be resumed after its end, and one that nobody reads is kept open.
 const LINGER: Duration = Duration::from_mins(1);
