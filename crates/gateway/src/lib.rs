@@ -16,6 +16,14 @@ mod answer;
 mod binary;
 mod budget;
 mod call;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "idempotency keys and the limits of a client are about to use it"
+    )
+)]
+mod caller_scope;
 mod catalogue;
 mod config;
 mod era;
