@@ -48,6 +48,10 @@ conformance *args:
 clients *args:
     scripts/clients {{ args }}
 
+# Measures speed on a broker of its own, for a quiet machine; --help lists the parts.
+bench *args:
+    scripts/bench {{ args }}
+
 # All of it, as CI does.
 ci:
     .ci/run

@@ -156,13 +156,14 @@ async fn every_package_keeps_the_rules_of_the_workspace() {
 }
 
 #[tokio::test]
-async fn only_tests_use_the_harness_and_no_worker_knows_another() {
+async fn only_tests_and_benchmarks_use_the_harness_and_no_worker_knows_another() {
     for package in packages().await {
         let Package { name, needs, .. } = &package;
         assert!(
-            !needs.contains("testkit"),
+            !needs.contains("testkit") || name == "bench",
             "{name} needs testkit to be built"
         );
+        assert!(!needs.contains("bench"), "{name} needs the benchmarks");
         let is_worker = |name: &str| name.starts_with("worker-");
         if is_worker(name) {
             let foreign: Vec<&String> = needs
