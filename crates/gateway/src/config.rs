@@ -8,6 +8,7 @@ use service::Settings;
 use service::settings::{NoWorker, Transport};
 
 use crate::Error;
+use crate::bulkhead::Limits;
 
 /// What a gateway needs to know, in usable form.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Config {
     pub names: Names,
     /// Categories whose calls wait for a worker until their deadline.
     pub patient: HashSet<Category>,
+    /// Most calls under way at a time, of one category and of one client.
+    pub limits: Limits,
     /// Longest time that a request lies in a queue.
     pub message_ttl: Duration,
     /// When a lost connection is tried again.
@@ -84,6 +87,10 @@ impl Config {
             amqp: serves(Transport::Amqp),
             names: Names::new(prefix, settings.amqp_exchange.as_str()),
             patient,
+            limits: Limits {
+                per_category: settings.max_calls_per_category,
+                per_client: settings.max_calls_per_client,
+            },
             message_ttl: settings.amqp_message_ttl.get(),
             backoff: service::broker::backoff(settings),
             session_keys: session_keys.transpose().map_err(Error::SessionKey)?,

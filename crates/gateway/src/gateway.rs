@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
+use crate::bulkhead::Bulkhead;
 use crate::call::RunningCall;
 use crate::catalogue::Catalogue;
 use crate::input::Inputs;
@@ -29,6 +30,7 @@ use crate::streams::Streams;
 pub(crate) struct Gateway {
     pub(crate) catalogue: Catalogue,
     pub(crate) queues: Queues,
+    pub(crate) bulkhead: Arc<Bulkhead>,
     pub(crate) caller: Caller,
     /// Categories whose calls wait for a worker until their deadline.
     pub(crate) patient: HashSet<Category>,
@@ -123,6 +125,7 @@ impl Gateway {
             sessions: Sessions::for_test(&keys),
             keys,
             queues: Queues::new(bus, names, Metrics::default()),
+            bulkhead: Arc::new(Bulkhead::new(crate::bulkhead::Limits::default())),
             caller,
             patient: HashSet::new(),
             metrics: Metrics::default(),

@@ -15,13 +15,12 @@
 mod answer;
 mod binary;
 mod budget;
+mod bulkhead;
+mod busy;
 mod call;
 #[cfg_attr(
     not(test),
-    expect(
-        dead_code,
-        reason = "idempotency keys and the limits of a client are about to use it"
-    )
+    expect(dead_code, reason = "idempotency keys are about to use all of it")
 )]
 mod caller_scope;
 mod catalogue;
@@ -45,6 +44,7 @@ mod stdio;
 mod streams;
 
 pub use binary::main;
+pub use bulkhead::Limits;
 pub use config::{Config, Http};
 pub use error::Error;
 pub use serve::{Server, serve};

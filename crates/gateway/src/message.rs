@@ -1,5 +1,7 @@
 //! JSON-RPC messages on their way to a client.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use protocol::json::Members;
 use protocol::mcp::{MODERN_VERSION, code, meta, method};
@@ -8,7 +10,7 @@ use protocol::{Envelope, Kind};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::era;
+use crate::{busy, era};
 
 /// How long clients may keep a list, in milliseconds: those that do not listen to notifications
 /// are told of changes by nothing else.
@@ -31,6 +33,8 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     /// Its error code, if it is an error.
     pub(crate) code: Option<i64>,
+    /// When to try again, if it says that there is no room now.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Reply {
@@ -39,6 +43,7 @@ impl Reply {
         Self {
             body: response::error(id, error).into(),
             code: Some(error.code),
+            retry_after: busy::retry_after(error),
         }
     }
 
@@ -48,6 +53,7 @@ impl Reply {
         Self {
             body: text.into(),
             code: None,
+            retry_after: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use protocol::{Category, Meta};
 use serde_json::json;
 use service::Outcome;
 
+use crate::busy::Busy;
 use crate::catalogue::{Deadlines, Kind, Snapshot};
 
 /// Most characters of an unknown name that are repeated to the caller.
@@ -23,7 +24,7 @@ pub(crate) fn no_worker(category: &Category) -> RpcError {
              `discovery-worker-{category}`, or every category in one process with `discovery up`"
         ),
     )
-    .data(json!({ "category": category, "retryable": true }))
+    .data(json!({ "category": category, "retryable": true, "reason": "no_worker" }))
 }
 
 /// A tool that no worker has announced.
@@ -102,11 +103,18 @@ pub(crate) fn no_broker() -> RpcError {
 
 /// The process ends before the call does.
 pub(crate) fn ending() -> RpcError {
-    RpcError::new(
-        code::BUSY,
-        "the gateway shuts down before the call is done; try again",
-    )
-    .data(json!({ "retryable": true }))
+    Busy::Ending.error("the gateway shuts down before the call is done; try again")
+}
+
+/// Too many calls wait in this gateway, so another one was not begun.
+pub(crate) fn not_begun(error: &CallError) -> (RpcError, Outcome) {
+    match error {
+        CallError::Busy(category) => {
+            let error = Busy::Pending.error_of(category, error.to_string());
+            (error, Outcome::Refused)
+        }
+        error => unanswered(error),
+    }
 }
 
 /// A call that ended without an answer from a worker.
@@ -114,7 +122,9 @@ pub(crate) fn unanswered(error: &CallError) -> (RpcError, Outcome) {
     let text = error.to_string();
     let (code, retryable, outcome) = match error {
         CallError::Unroutable(category) => return (no_worker(category), Outcome::Refused),
-        CallError::Busy(_) => (code::BUSY, true, Outcome::Refused),
+        CallError::Busy(category) => {
+            return (Busy::Queue.error_of(category, text), Outcome::Refused);
+        }
         CallError::DeadlineExceeded(_) => (code::DEADLINE_EXCEEDED, true, Outcome::Timeout),
         CallError::Disconnected(_) => (code::BROKER_UNAVAILABLE, true, Outcome::Timeout),
         CallError::OutcomeUnknown(_) => (code::OUTCOME_UNKNOWN, false, Outcome::Unknown),

@@ -1,6 +1,7 @@
 //! A request as a front has read it: borrowed, one level deep.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(crate) struct Request<'a> {
     pub(crate) meta: Meta<'a>,
     /// What came with it by HTTP.
     pub(crate) headers: Option<&'a HeaderMap>,
+    /// Where it came from by HTTP: the client, or the proxy before it.
+    pub(crate) remote: Option<IpAddr>,
 }
 
 impl<'a> Request<'a> {
@@ -74,6 +77,7 @@ impl<'a> Request<'a> {
             params,
             meta,
             headers: None,
+            remote: None,
         }))
     }
 

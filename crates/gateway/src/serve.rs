@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::bulkhead::Bulkhead;
 use crate::catalogue::Listener;
 use crate::config::Config;
 use crate::error::Error;
@@ -97,6 +98,7 @@ impl Server {
             catalogue,
             streams: Streams::new(peers.instance(), config.session_ttl),
             queues: Queues::new(bus, names, process.metrics.clone()),
+            bulkhead: Arc::new(Bulkhead::new(config.limits)),
             caller,
             patient: config.patient,
             metrics: process.metrics.clone(),

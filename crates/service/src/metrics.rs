@@ -15,7 +15,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 pub use call::{Call, Outcome};
-use families::{CategoryLabels, Families};
+use families::{CategoryLabels, Families, RefusalLabels};
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -90,6 +90,13 @@ impl Metrics {
         self.families().dead_letters.get_or_create(&labels).inc();
     }
 
+    /// Counts a request that a gateway has refused, by the word for why. The category is empty
+    /// where it was not even looked at.
+    pub fn refused(&self, category: &str, reason: &str) {
+        let labels = RefusalLabels::new(category, reason);
+        self.families().refusals.get_or_create(&labels).inc();
+    }
+
     /// Counts a call that came too late to be run.
     pub fn expired(&self, category: &str) {
         let labels = CategoryLabels::new(category);
@@ -139,6 +146,7 @@ mod tests {
         metrics.redelivered("network");
         metrics.dead_lettered("network");
         metrics.expired("network");
+        metrics.refused("network", "category_limit");
         metrics.set_kept(4, 5, 6);
         metrics
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bus::CallRequest;
+use bus::{CallRequest, PendingCall};
 use protocol::response::RpcError;
 use service::telemetry::trace;
 use service::{Outcome, TraceContext};
@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::mirrors;
 use super::target::Target;
+use crate::bulkhead::Place;
+use crate::busy;
 use crate::call::{self, RunningCall};
+use crate::caller_scope::CallerScope;
 use crate::gateway::Gateway;
 use crate::input::Client;
 use crate::refusal;
@@ -25,25 +28,39 @@ impl Gateway {
     ) -> Result<RunningCall, RpcError> {
         let target = self.target(request, speaker).await?;
         let metrics = self.metrics.call(target.item.category.as_str());
-        let begun = self
-            .prepare(request, speaker, target, context)
-            .and_then(|call| {
-                let call = Arc::new(call);
-                let pending = self.caller.call(Arc::clone(&call));
-                let pending = pending.map_err(|error| refusal::unanswered(&error).0)?;
-                Ok((call, pending))
-            });
-        match begun {
-            Ok((call, pending)) => {
+        let item = Arc::clone(&target.item);
+        match self.begin(request, speaker, target, context) {
+            Ok((place, call, pending)) => {
                 let id = request.id.to_owned();
                 let client = speaker.session().map(Client::new);
-                Ok(RunningCall::new(self, call, pending, id, client, metrics))
+                let counted = (place, metrics);
+                Ok(RunningCall::new(self, call, pending, id, client, counted))
             }
             Err(error) => {
+                if let Some(reason) = busy::reason(&error) {
+                    self.metrics.refused(item.category.as_str(), reason);
+                }
                 metrics.finish(Outcome::Refused);
                 Err(error)
             }
         }
+    }
+
+    /// Begins a call, if there is room for it.
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        speaker: Speaker<'_>,
+        target: Target,
+        context: TraceContext,
+    ) -> Result<(Place, Arc<CallRequest>, PendingCall), RpcError> {
+        let caller = CallerScope::of(request, speaker, self.peers.instance());
+        let category = &target.item.category;
+        let place = self.bulkhead.enter(category, &caller, request.remote)?;
+        let call = Arc::new(self.prepare(request, speaker, target, context)?);
+        let pending = self.caller.call(Arc::clone(&call));
+        let pending = pending.map_err(|error| refusal::not_begun(&error).0)?;
+        Ok((place, call, pending))
     }
 
     /// Everything that can speak against a call before it is made.

@@ -164,7 +164,12 @@ impl Reader<'_> {
 }
 
 fn passed_on(body: Bytes, code: Option<i64>, outcome: Outcome) -> Answer {
-    Answer::Reply(Reply { body, code }, outcome)
+    let reply = Reply {
+        body,
+        code,
+        retry_after: None,
+    };
+    Answer::Reply(reply, outcome)
 }
 
 /// The capabilities that an error says are needed.

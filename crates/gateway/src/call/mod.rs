@@ -17,6 +17,8 @@ use tokio::runtime::Handle;
 use tracing::{Instrument, Span, debug};
 use uuid::Uuid;
 
+use crate::bulkhead::Place;
+use crate::busy;
 use crate::gateway::Gateway;
 use crate::input::{Asked, Client, Round};
 use crate::message::Reply;
@@ -40,6 +42,8 @@ pub(crate) struct RunningCall {
     stage: Stage,
     n_rounds: u32,
     metrics: Option<metrics::Call>,
+    /// Its right to be under way, until it ends.
+    place: Option<Place>,
     runtime: Handle,
     span: Span,
 }
@@ -75,7 +79,7 @@ impl RunningCall {
         pending: PendingCall,
         id: Box<RawValue>,
         client: Option<Client>,
-        metrics: metrics::Call,
+        (place, metrics): (Place, metrics::Call),
     ) -> Self {
         Self {
             gateway: Arc::clone(gateway),
@@ -85,6 +89,7 @@ impl RunningCall {
             stage: Stage::Worker(Box::new(pending)),
             n_rounds: 1,
             metrics: Some(metrics),
+            place: Some(place),
             runtime: Handle::current(),
             span: Span::current(),
         }
@@ -173,7 +178,12 @@ impl RunningCall {
             return;
         };
         match Round::new(&self.gateway.inputs, client, asked) {
-            Ok(round) => self.stage = Stage::Client(round),
+            Ok(round) => {
+                self.stage = Stage::Client(round);
+                if let Some(place) = &mut self.place {
+                    place.wait_for_client();
+                }
+            }
             Err(error) => self.fail(&error, Outcome::Refused),
         }
     }
@@ -200,9 +210,15 @@ impl RunningCall {
             message_id: Uuid::now_v7().to_string(),
             ..CallRequest::clone(&self.call)
         };
+        if let Some(place) = &mut self.place {
+            place.go_on();
+        }
         match self.gateway.caller.call(call) {
             Ok(pending) => self.stage = Stage::Worker(Box::new(pending)),
-            Err(error) => self.unanswered(&error),
+            Err(error) => {
+                let (error, outcome) = refusal::not_begun(&error);
+                self.fail(&error, outcome);
+            }
         }
     }
 
@@ -219,6 +235,10 @@ impl RunningCall {
     }
 
     fn fail(&mut self, error: &RpcError, outcome: Outcome) {
+        if let Some(reason) = busy::reason(error) {
+            let category = self.call.category.as_str();
+            self.gateway.metrics.refused(category, reason);
+        }
         self.end(Reply::error(Some(&self.id), error), outcome);
     }
 
@@ -226,11 +246,13 @@ impl RunningCall {
     fn end(&mut self, reply: Reply, outcome: Outcome) {
         let withdrawn = self.withdrawn("the call has ended");
         self.stage = Stage::Ending(withdrawn, reply);
+        self.place = None;
         self.finish(outcome);
     }
 
     /// Stops the worker, unless the call is over.
     fn cancel(&mut self, reason: &'static str) {
+        self.place = None;
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Worker(pending) => {
                 self.finish(Outcome::Cancelled);

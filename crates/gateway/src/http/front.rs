@@ -9,14 +9,17 @@ use axum::extract::{Request, State};
 use axum::http::header::ALLOW;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
+use protocol::Envelope;
 use protocol::mcp::{MODERN_VERSION, code};
 use protocol::response::RpcError;
+use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::guard::Guard;
 use super::headers::{self, McpHeaders};
 use super::respond;
+use crate::busy::Busy;
 use crate::gateway::Gateway;
 
 /// Largest body, in bytes.
@@ -30,12 +33,22 @@ pub(super) const MAX_REQUESTS: usize = 8192;
 /// Most messages beyond those that begin nothing new: answers above all, which requests under
 /// way may wait for.
 pub(super) const MAX_ANSWERS: usize = 1024;
+/// Most requests whose bodies are read only to refuse them.
+pub(super) const MAX_REFUSALS: usize = 1024;
+/// Largest body that is read only to refuse it, in bytes.
+const MAX_REFUSED_BODY: usize = 64 * 1024;
+/// How long such a body may take to arrive.
+const REFUSED_BODY_TIME: Duration = Duration::from_secs(1);
 /// Most streams at a time that clients keep open for as long as they like.
 pub(super) const MAX_STREAMS: usize = 16_384;
 
-/// The address that a connection was made to.
+/// The two ends of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LocalAddress(pub(super) SocketAddr);
+pub(super) struct Addresses {
+    /// What it was made to.
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+}
 
 /// The Streamable HTTP front.
 #[derive(Debug)]
@@ -44,15 +57,14 @@ pub(super) struct Front {
     pub(super) guard: Guard,
     pub(super) places: Arc<Semaphore>,
     pub(super) answers: Semaphore,
+    pub(super) refusals: Semaphore,
     pub(super) streams: Arc<Semaphore>,
 }
 
 /// Every request to the endpoint of both eras.
 pub(super) async fn mcp(State(front): State<Arc<Front>>, request: Request) -> Response<Body> {
-    let local = request
-        .extensions()
-        .get::<LocalAddress>()
-        .map(|local| local.0);
+    let addresses = request.extensions().get::<Addresses>();
+    let local = addresses.map(|addresses| addresses.local);
     if let Err(reason) = front.guard.check(request.headers(), request.uri(), local) {
         return refuse(StatusCode::FORBIDDEN, &reason);
     }
@@ -73,8 +85,28 @@ impl Front {
         let is_within = request.headers().contains_key(headers::SESSION);
         match self.answers.try_acquire() {
             Ok(_place) if is_within => self.taken(request, None, SHORT_BODY_TIME).await,
-            _ => respond::overloaded(),
+            _ => self.refuse_unread(request.into_body()).await,
         }
+    }
+
+    /// Refuses a request for want of room. It is read as far as that costs little, because an
+    /// error without its identifier says nothing to many clients.
+    async fn refuse_unread(&self, body: Body) -> Response<Body> {
+        let mut read = Bytes::new();
+        if let Ok(_place) = self.refusals.try_acquire()
+            && let Ok(Ok(body)) = timeout(REFUSED_BODY_TIME, to_bytes(body, MAX_REFUSED_BODY)).await
+        {
+            read = body;
+        }
+        let envelope = Envelope::parse(&read).ok();
+        let id = envelope.and_then(|envelope| envelope.id());
+        self.overloaded(Busy::Requests, id)
+    }
+
+    /// Says that there is no room now.
+    pub(super) fn overloaded(&self, what: Busy, id: Option<&RawValue>) -> Response<Body> {
+        self.gateway.metrics.refused("", what.word());
+        respond::overloaded(what, id)
     }
 
     /// Takes a message; without a place only one that begins nothing.
@@ -93,8 +125,13 @@ impl Front {
             let reason = "the header Accept must list application/json and text/event-stream";
             return refuse(StatusCode::NOT_ACCEPTABLE, reason);
         }
+        let remote = parts.extensions.get::<Addresses>();
+        let remote = remote.map(|addresses| addresses.remote.ip());
         match read(&parts.headers, body, time).await {
-            Ok(body) => self.message(&parts.headers, &body, place).await,
+            Ok(body) => {
+                let from = (&parts.headers, remote);
+                self.message(from, &body, place).await
+            }
             Err(response) => response,
         }
     }
@@ -184,6 +221,7 @@ impl Front {
             guard: Guard::new("127.0.0.1", &[], &[]),
             places: Arc::new(Semaphore::new(places)),
             answers: Semaphore::new(1),
+            refusals: Semaphore::new(1),
             streams: Arc::new(Semaphore::new(streams)),
         }
     }
@@ -211,19 +249,42 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_bound_clients_are_told_to_come_back() {
         let (front, taken) = full();
-        let request = || {
+        let request = |body: &'static str| {
             Request::post("/mcp")
                 .header(HOST, "localhost")
-                .body(Body::empty())
+                .body(Body::from(body))
                 .unwrap()
         };
-        let refused = mcp(State(Arc::clone(&front)), request()).await;
-        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(refused.headers()[RETRY_AFTER], "1");
-        let body = refused.into_body().collect().await.unwrap().to_bytes();
-        assert!(body.starts_with(b"{\"jsonrpc\":\"2.0\""), "{body:?}");
+        let refused = async |body| {
+            let response = mcp(State(Arc::clone(&front)), request(body)).await;
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[RETRY_AFTER], "1");
+            let content = response.headers()[CONTENT_TYPE]
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            (content, String::from_utf8(body.to_vec()).unwrap())
+        };
+        // An error without the request's identifier would be nobody's.
+        let ping = r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#;
+        let (content, body) = refused(ping).await;
+        assert_eq!(content, "application/json");
+        let error: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (&error["id"], &error["error"]["code"]),
+            (&json!("p"), &json!(-31002))
+        );
+        assert_eq!(error["error"]["data"]["reason"], "requests_full");
+        let busy_with_others = front.refusals.try_acquire().unwrap();
+        for unread in ["", "{", ping] {
+            let (content, body) = refused(unread).await;
+            assert!(content.starts_with("text/plain"), "{content}");
+            assert!(body.starts_with("too many requests"), "{body}");
+        }
+        drop(busy_with_others);
         drop(taken);
-        let taken_in = mcp(State(front), request()).await;
+        let taken_in = mcp(State(front), request("")).await;
         assert_eq!(taken_in.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
 

@@ -13,6 +13,7 @@ use super::front::{Front, not_allowed, refuse};
 use super::headers::{self, McpHeaders};
 use super::resumable::{self, Dialect, Occupied};
 use super::{respond, sse};
+use crate::busy::Busy;
 use crate::era;
 use crate::session::Session;
 use crate::streams::{EventId, Kind, Reader, Resumed};
@@ -45,11 +46,11 @@ impl Front {
             Err(error) => return respond::refused(StatusCode::BAD_REQUEST, &error),
         };
         let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
-            return respond::overloaded();
+            return self.overloaded(Busy::Streams, None);
         };
         let occupied = (place, session.hold());
         match event {
-            None => standalone(self.gateway.open_standalone(&session), &session, occupied),
+            None => self.standalone(self.gateway.open_standalone(&session), &session, occupied),
             Some(event) => self.resume(&session, &event, occupied).await,
         }
     }
@@ -75,18 +76,23 @@ impl Front {
             ),
             // An owner that is there after all is told that it is replaced.
             Resumed::Gone | Resumed::Busy if event.address.stream.kind == Kind::Standalone => {
-                standalone(self.gateway.reopen_standalone(session), session, occupied)
+                self.standalone(self.gateway.reopen_standalone(session), session, occupied)
             }
             Resumed::Gone => lost(event),
-            Resumed::Busy => respond::overloaded(),
+            Resumed::Busy => self.overloaded(Busy::Streams, None),
         }
     }
-}
 
-fn standalone(reader: Option<Reader>, session: &Session, occupied: Occupied) -> Response<Body> {
-    match reader {
-        Some(reader) => resumable::live(reader, Dialect::of(session), occupied),
-        None => respond::overloaded(),
+    fn standalone(
+        &self,
+        reader: Option<Reader>,
+        session: &Session,
+        occupied: Occupied,
+    ) -> Response<Body> {
+        match reader {
+            Some(reader) => resumable::live(reader, Dialect::of(session), occupied),
+            None => self.overloaded(Busy::Streams, None),
+        }
     }
 }
 

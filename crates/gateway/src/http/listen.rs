@@ -19,7 +19,7 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::front::{Front, LocalAddress, MAX_ANSWERS, MAX_REQUESTS, MAX_STREAMS, mcp};
+use super::front::{Addresses, Front, MAX_ANSWERS, MAX_REFUSALS, MAX_REQUESTS, MAX_STREAMS, mcp};
 use super::guard::Guard;
 use super::patient::WriteDeadline;
 use crate::config::Http;
@@ -67,6 +67,7 @@ impl Listening {
             guard: Guard::new(&http.host, &http.allowed_hosts, &http.allowed_origins),
             places: Arc::new(Semaphore::new(MAX_REQUESTS)),
             answers: Semaphore::new(MAX_ANSWERS),
+            refusals: Semaphore::new(MAX_REFUSALS),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         });
         let router = Router::new()
@@ -137,10 +138,14 @@ async fn serve(
     _place: OwnedSemaphorePermit,
 ) {
     // Small answers must not wait for more to send.
-    if let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) {
+    let addresses = stream.local_addr().and_then(|local| {
+        let remote = stream.peer_addr()?;
+        Ok(Addresses { local, remote })
+    });
+    if let (Ok(addresses), Ok(())) = (addresses, stream.set_nodelay(true)) {
         let service = TowerToHyperService::new(router);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(LocalAddress(local));
+            request.extensions_mut().insert(addresses);
             service.call(request)
         });
         let connection = http1::Builder::new()

@@ -1,5 +1,6 @@
 //! One JSON-RPC message that came by POST, in the era it speaks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,9 +18,11 @@ use super::front::{Front, refuse};
 use super::headers::{self, McpHeaders, SESSION};
 use super::stateless::{self, Source};
 use super::{respond, resumable};
+use crate::busy::Busy;
 use crate::era;
 use crate::gateway::Answer;
 use crate::message::{self, Reply};
+use crate::news::Subscription;
 use crate::request::{Request, Speaker};
 use crate::session::{Gone, Session};
 
@@ -27,7 +30,7 @@ impl Front {
     /// Answers the body of a POST. Without a place it begins nothing: requests are refused.
     pub(super) async fn message(
         self: &Arc<Self>,
-        headers: &HeaderMap,
+        (headers, remote): (&HeaderMap, Option<IpAddr>),
         body: &Bytes,
         place: Option<OwnedSemaphorePermit>,
     ) -> Response<Body> {
@@ -42,11 +45,14 @@ impl Front {
         match (envelope.kind, Request::read(body, &envelope)) {
             (Kind::Request { .. }, Ok(Some(request))) => {
                 let Some(place) = place else {
-                    return respond::overloaded();
+                    return self.overloaded(Busy::Requests, Some(request.id));
                 };
                 let trace = headers::trace(headers);
-                let headers = Some(headers);
-                let request = Request { headers, ..request };
+                let request = Request {
+                    headers: Some(headers),
+                    remote,
+                    ..request
+                };
                 self.request(&mcp, &request, &trace, place).await
             }
             (Kind::Request { .. }, Err(error)) => bad_request(&envelope, &(&error).into()),
@@ -98,7 +104,7 @@ impl Front {
         match self.gateway.answer(request, Speaker::Modern, trace).await {
             Answer::Done(reply) => respond::json(reply, true),
             Answer::Call(call) => stateless::call(Source::Call(call), place).await,
-            Answer::Subscription(news) => self.subscription(Source::Subscription(news)).await,
+            Answer::Subscription(news) => self.subscription(news, request.id).await,
         }
     }
 
@@ -149,15 +155,15 @@ impl Front {
                 let call = (request.id, *call);
                 resumable::call(&self.gateway, &session, call, begun, place).await
             }
-            Answer::Subscription(news) => self.subscription(Source::Subscription(news)).await,
+            Answer::Subscription(news) => self.subscription(news, request.id).await,
         }
     }
 
     /// A stream for as long as the client wants, which takes no place of a call.
-    async fn subscription(&self, news: Source) -> Response<Body> {
+    async fn subscription(&self, news: Box<Subscription>, id: &RawValue) -> Response<Body> {
         match Arc::clone(&self.streams).try_acquire_owned() {
-            Ok(place) => stateless::call(news, place).await,
-            Err(_) => respond::overloaded(),
+            Ok(place) => stateless::call(Source::Subscription(news), place).await,
+            Err(_) => self.overloaded(Busy::Streams, Some(id)),
         }
     }
 

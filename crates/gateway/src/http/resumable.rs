@@ -96,6 +96,7 @@ pub(super) async fn call(
             let reply = Reply {
                 body: event.message,
                 code: None,
+                retry_after: stream.retry_after(),
             };
             return respond::json(reply, false);
         }

@@ -35,7 +35,12 @@ pub(super) fn see_through(
                 }
                 Some(Step::Detach) if may_detach => stream.detach(),
                 Some(Step::Detach) => {}
-                Some(Step::Final(reply)) => break Some(reply.body),
+                Some(Step::Final(reply)) => {
+                    if let Some(after) = reply.retry_after {
+                        stream.refused(after);
+                    }
+                    break Some(reply.body);
+                }
                 None => break None,
             }
         };

@@ -15,6 +15,7 @@ use super::asked::{Asked, Request};
 use super::client::Client;
 use super::inputs::{Expected, Inputs};
 use super::{RESPONSES, STATE};
+use crate::busy::Busy;
 
 /// Largest answers of one round together, in bytes.
 const MAX_ANSWERS: usize = 4 * 1024 * 1024;
@@ -203,11 +204,7 @@ fn refused(request: &Request, why: &str, error: &Value) -> RpcError {
 }
 
 fn full() -> RpcError {
-    RpcError::new(
-        code::BUSY,
-        "too many requests to clients wait for their answers; try again later",
-    )
-    .data(json!({ "retryable": true }))
+    Busy::Inputs.error("too many requests to clients wait for their answers; try again later")
 }
 
 fn over() -> RpcError {

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use protocol::mcp::{code, meta, method};
+use protocol::mcp::{meta, method};
 use protocol::response::RpcError;
-use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::filter::Filter;
 use super::inbox::Inbox;
 use super::{Hub, message};
+use crate::busy::Busy;
 use crate::call::Step;
 use crate::gateway::Gateway;
 use crate::message::{Reply, server_info};
@@ -50,7 +50,7 @@ impl Subscription {
         let room = gateway.hub.room(OWN_SIZE + filter.size()).ok_or_else(|| {
             let message = "there are too many subscriptions; try again later, or with fewer \
                            resources";
-            RpcError::new(code::BUSY, message).data(json!({ "retryable": true }))
+            Busy::Subscriptions.error(message)
         })?;
         Ok(Self {
             id: request.id.to_owned(),

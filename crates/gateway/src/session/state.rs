@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::LogLevel;
-use protocol::mcp::code;
 use protocol::response::RpcError;
 use serde_json::json;
 use uuid::Uuid;
@@ -12,6 +11,7 @@ use super::facts::{FULL_FACT, Fact, Stamp};
 use super::invalid;
 use super::outbox::Outbox;
 use crate::budget::Charge;
+use crate::busy::Busy;
 
 /// Most resources that one session is told of.
 const MAX_SUBSCRIPTIONS: usize = 1000;
@@ -212,7 +212,7 @@ impl State {
             return Ok(());
         }
         let message = "the sessions of all clients have too many subscriptions; try again later";
-        Err(RpcError::new(code::BUSY, message).data(json!({ "retryable": true })))
+        Err(Busy::Subscriptions.error(message))
     }
 
     fn has_room(&self, uri: &str) -> bool {
@@ -469,7 +469,7 @@ mod tests {
             .flat_map(|session| uris.iter().map(|uri| session.subscribe(uri)))
             .find_map(Result::err)
             .unwrap();
-        assert_eq!(full.code, code::BUSY);
+        assert_eq!(full.code, protocol::mcp::code::BUSY);
         assert!(outbox.room.used() <= ROOM);
         // No room is needed for what is there already.
         sessions[0].subscribe(&uris[0]).unwrap();

@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::answer::Answers;
 use super::lines::{Line, Lines, MAX_LINE};
+use crate::busy::Busy;
 use crate::era;
 use crate::gateway::Gateway;
 use crate::message::{self, Reply};
@@ -186,7 +187,7 @@ impl Connection {
     ) -> Result<(Begun, Option<OwnedSemaphorePermit>), RpcError> {
         if self.requests.len() >= MAX_REQUESTS {
             let message = "too many requests are under way; wait for an answer";
-            return Err(RpcError::new(code::BUSY, message));
+            return Err(Busy::Requests.error(message));
         }
         let begun = self.running.begin(request.id)?;
         if request.method != method::LISTEN {
@@ -196,7 +197,7 @@ impl Connection {
         let place = place.map_err(|_| {
             let message =
                 format!("there are {MAX_SUBSCRIPTIONS} subscriptions already; cancel some");
-            RpcError::new(code::BUSY, message)
+            Busy::Subscriptions.error(message)
         })?;
         Ok((begun, Some(place)))
     }

@@ -48,6 +48,8 @@ struct Inner {
     detached: u64,
     /// Since when nobody reads.
     unread_since: Option<Instant>,
+    /// When to try again, if the answer is that there is no room.
+    retry_after: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -111,6 +113,7 @@ impl Stream {
                 read: 0,
                 detached: 0,
                 unread_since: Some(Instant::now()),
+                retry_after: None,
             }),
             changed: Notify::new(),
         }
@@ -141,6 +144,16 @@ impl Stream {
         }
         drop(inner);
         self.changed.notify_waiters();
+    }
+
+    /// Says that the answer, which comes next, is that there is no room, and when to try again.
+    pub(crate) fn refused(&self, retry_after: Duration) {
+        self.lock().retry_after = Some(retry_after);
+    }
+
+    /// When to try again, if the answer is that there is no room.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.lock().retry_after
     }
 
     /// Ends the stream because another has taken its place.

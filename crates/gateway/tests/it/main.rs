@@ -12,6 +12,7 @@ mod crowd;
 mod harness;
 mod headers;
 mod legacy;
+mod limits;
 mod modern;
 mod mrtr;
 mod offers;

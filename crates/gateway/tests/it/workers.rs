@@ -90,7 +90,7 @@ async fn a_category_that_never_ran_is_refused_at_once_by_name() {
         );
         assert_eq!(
             error["data"],
-            json!({ "category": category, "retryable": true })
+            json!({ "category": category, "retryable": true, "reason": "no_worker" })
         );
     }
     // A category with a worker has all its tools on the list.

@@ -27,6 +27,12 @@ pub(super) struct CallLabels {
     outcome: Outcome,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RefusalLabels {
+    category: String,
+    reason: String,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Families {
     pub(super) calls: Family<CallLabels, Counter>,
@@ -38,6 +44,7 @@ pub(super) struct Families {
     pub(super) redeliveries: Family<CategoryLabels, Counter>,
     pub(super) dead_letters: Family<CategoryLabels, Counter>,
     pub(super) expired_calls: Family<CategoryLabels, Counter>,
+    pub(super) refusals: Family<RefusalLabels, Counter>,
     pub(super) sessions: Gauge,
     pub(super) streams: Gauge,
     pub(super) pending_inputs: Gauge,
@@ -54,6 +61,15 @@ impl CategoryLabels {
         CallLabels {
             category: self.category.clone(),
             outcome,
+        }
+    }
+}
+
+impl RefusalLabels {
+    pub(super) fn new(category: &str, reason: &str) -> Self {
+        Self {
+            category: category.to_owned(),
+            reason: reason.to_owned(),
         }
     }
 }
@@ -91,6 +107,10 @@ impl Families {
             expired_calls: r.add(
                 "discovery_expired_calls",
                 "Calls that came too late to be run",
+            ),
+            refusals: r.add(
+                "discovery_refusals",
+                "Requests that were refused for want of room or of a worker",
             ),
             sessions: r.add(
                 "discovery_sessions",

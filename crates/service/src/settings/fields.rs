@@ -81,6 +81,17 @@ pub struct Settings {
     /// zero. A category that is not listed refuses.
     pub when_no_worker: WhenNoWorker,
 
+    /// Calls of one category that one gateway has under way at a time; more are refused as busy
+    /// at once. A gateway serves 8192 requests at a time in all, so a lower number keeps places
+    /// for other categories. A call that waits for its client's input does not count.
+    #[serde(deserialize_with = "text::parse")]
+    pub max_calls_per_category: NonZeroU32,
+    /// Calls of one client that one gateway has under way at a time; more are refused as busy at
+    /// once. A client is its session, otherwise its `Authorization` header, otherwise its
+    /// address: behind a proxy all clients without either count as one.
+    #[serde(deserialize_with = "text::parse")]
+    pub max_calls_per_client: NonZeroU32,
+
     /// Longest time that a message waits in a queue. The deadline of a call shortens it, never
     /// lengthens it.
     pub amqp_message_ttl: Milliseconds,
@@ -188,6 +199,8 @@ impl Default for Settings {
             amqp_prefetch_count: None,
             amqp_workers: NonZeroU16::MIN,
             when_no_worker: WhenNoWorker::default(),
+            max_calls_per_category: limit(4096),
+            max_calls_per_client: limit(2048),
             amqp_message_ttl: Milliseconds::of(3_600_000),
             amqp_queue_ttl: None,
             amqp_reconnect_delay: Milliseconds::of(100),
@@ -209,5 +222,13 @@ impl Default for Settings {
             otel_exporter_otlp_endpoint: None,
             otel_service_name: None,
         }
+    }
+}
+
+/// A limit that is given in this file.
+const fn limit(most: u32) -> NonZeroU32 {
+    match NonZeroU32::new(most) {
+        Some(most) => most,
+        None => NonZeroU32::MIN,
     }
 }

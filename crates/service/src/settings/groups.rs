@@ -49,6 +49,13 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Limits",
+        about: "How much one gateway takes on at a time, so that one category or one client does \
+                not take the places of others. What is refused is answered at once with -31002 \
+                and, over HTTP, with status 503 and `Retry-After`.",
+        keys: &["max_calls_per_category", "max_calls_per_client"],
+    },
+    Group {
         title: "Time to live",
         about: "What the broker forgets, and when.",
         keys: &["amqp_message_ttl", "amqp_queue_ttl"],

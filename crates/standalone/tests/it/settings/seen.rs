@@ -7,6 +7,7 @@ type Seen = (&'static str, &'static [(&'static str, &'static str)]);
 
 const BROKER: &str = "standalone/tests/it/settings/broker.rs";
 const CONNECTION: &str = "standalone/tests/it/settings/connection.rs";
+const LIMITS: &str = "gateway/tests/it/limits.rs";
 const NAMES: &str = "standalone/tests/it/settings/names.rs";
 const NO_WORKER: &str = "standalone/tests/it/no_worker.rs";
 const OWN_BROKER: &str = "standalone/tests/it/settings/own_broker.rs";
@@ -45,6 +46,8 @@ const SEEN: &[Seen] = &[
     ("AMQP_WORKERS", &[(BROKER, "the_broker_knows_so_many_consumers_with_so_much_prefetch")]),
     ("AMQP_PREFETCH_COUNT", &[(BROKER, "the_broker_knows_so_many_consumers_with_so_much_prefetch")]),
     ("WHEN_NO_WORKER", &[(NO_WORKER, "category_that_is_set_to_queue_waits_for_a_worker_that_starts_later")]),
+    ("MAX_CALLS_PER_CATEGORY", &[(LIMITS, "a_flooded_category_is_refused_at_once_while_another_is_answered_at_once")]),
+    ("MAX_CALLS_PER_CLIENT", &[(LIMITS, "one_client_cannot_take_everything")]),
     ("AMQP_MESSAGE_TTL", &[(TIME_TO_LIVE, "a_queued_call_expires_at_the_broker")]),
     ("AMQP_QUEUE_TTL", &[(TIME_TO_LIVE, "reply_queues_expire_and_work_queues_never")]),
     ("AMQP_CONNECTION_TIMEOUT", &[(CONNECTION, "a_broker_that_never_answers_is_given_up_in_time")]),
