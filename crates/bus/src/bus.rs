@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use futures::Stream;
 use futures::stream::BoxStream;
 use protocol::headers;
+use tokio::sync::watch;
 
-use crate::{Error, Message, PublishError, Queue, Stats};
+use crate::{BusState, Error, Message, PublishError, Queue, Stats};
 
 /// A message on its way out.
 #[derive(Debug, Clone)]
@@ -45,6 +46,12 @@ impl Publish {
             message,
         }
     }
+
+    /// Whether this is refused while the broker is blocked: a request is, because whoever asks
+    /// can be told at once. What other parties wait for is kept until the alarm is over.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.message.kind.as_deref() == Some(headers::kind::REQUEST)
+    }
 }
 
 /// What the broker says of a queue.
@@ -64,12 +71,20 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// Messages with one correlation id keep their order when their futures are first
     /// polled in that order. Dropping the future does not take the message back.
     ///
+    /// While the broker is [blocked](BusState::Blocked) a request (property `type`) is refused,
+    /// within a second if it was on its way already; every other message waits for the end of the
+    /// alarm, which may take hours: the caller has to set a bound.
+    ///
     /// # Errors
-    /// See [`PublishError`]; after [`PublishError::Lost`] the message may have arrived.
+    /// See [`PublishError`]; after [`PublishError::Lost`] and [`PublishError::Blocked`] the
+    /// message may have arrived, or may do so yet.
     async fn publish(&self, publish: Publish) -> Result<(), PublishError>;
 
-    /// Waits until publishing is possible.
+    /// Waits until there is a connection for publishing; the broker may be blocked.
     async fn connected(&self);
+
+    /// Whether messages are taken now, and a way to wait for a change.
+    fn state(&self) -> watch::Receiver<BusState>;
 
     /// Opens a connection of its own for consuming.
     ///

@@ -91,6 +91,14 @@ pub enum PublishError {
     /// The queue is full, or the broker is short of a resource.
     #[error("the broker cannot take more messages for routing key {0:?} now")]
     Busy(String),
+    /// The broker has raised an alarm and takes no requests until it is over.
+    #[error("the message broker has raised an alarm and takes no requests now: {reason}")]
+    Blocked {
+        /// What the broker is short of, in its own words.
+        reason: String,
+        /// Whether the message was on its way already and may arrive after the alarm.
+        may_arrive: bool,
+    },
     /// The connection ended before the broker confirmed; it may or may not have the message.
     #[error("the connection was lost before the broker confirmed the message")]
     Lost,

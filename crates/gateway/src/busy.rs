@@ -18,6 +18,8 @@ const REASON: &str = "reason";
 pub(crate) enum Busy {
     /// The work queue of a category.
     Queue,
+    /// The broker's memory or disk.
+    Alarm,
     /// The calls that wait in this gateway.
     Pending,
     /// The calls of one category in this gateway.
@@ -41,6 +43,7 @@ impl Busy {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Queue => "queue_full",
+            Self::Alarm => "broker_alarm",
             Self::Pending => "pending_full",
             Self::Category => "category_limit",
             Self::Client => "client_limit",
@@ -56,7 +59,7 @@ impl Busy {
     /// of 100,000 calls takes longer to have room.
     pub(crate) fn retry_after(self) -> Duration {
         match self {
-            Self::Queue => Duration::from_secs(5),
+            Self::Queue | Self::Alarm => Duration::from_secs(5),
             Self::Streams | Self::Subscriptions | Self::Inputs => Duration::from_secs(10),
             _ => Duration::from_secs(1),
         }

@@ -125,6 +125,9 @@ pub(crate) fn unanswered(error: &CallError) -> (RpcError, Outcome) {
         CallError::Busy(category) => {
             return (Busy::Queue.error_of(category, text), Outcome::Refused);
         }
+        CallError::Blocked { category, .. } => {
+            return (Busy::Alarm.error_of(category, text), Outcome::Refused);
+        }
         CallError::DeadlineExceeded(_) => (code::DEADLINE_EXCEEDED, true, Outcome::Timeout),
         CallError::Disconnected(_) => (code::BROKER_UNAVAILABLE, true, Outcome::Timeout),
         CallError::OutcomeUnknown(_) => (code::OUTCOME_UNKNOWN, false, Outcome::Unknown),

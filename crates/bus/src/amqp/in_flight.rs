@@ -1,14 +1,23 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use lapin::{BasicProperties, Confirmation, PublisherConfirm};
+use futures::FutureExt;
+use futures::future::{BoxFuture, MaybeDone, maybe_done};
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Channel, Confirmation};
 use protocol::headers;
 use tokio::sync::oneshot;
 
 use super::codec;
-use crate::{Message, PublishError};
+use crate::{Message, Publish, PublishError};
+
+/// Messages that wait for their confirmation; beyond, sending pauses.
+const MAX_MESSAGES: usize = 4096;
+/// Bytes of their bodies; beyond, sending pauses too.
+const MAX_BYTES: usize = 64 << 20;
 
 /// What tells one unconfirmed message of a channel from every other: the call, the place in
 /// its stream of replies, and the type.
@@ -33,8 +42,20 @@ struct Entry {
     key: Key,
     routing_key: String,
     mandatory: bool,
-    confirm: PublisherConfirm,
-    done: Done,
+    is_request: bool,
+    bytes: usize,
+    confirm: MaybeDone<BoxFuture<'static, lapin::Result<Confirmation>>>,
+    /// Gone once the sender was told that its message is not waited for.
+    done: Option<Done>,
+}
+
+impl Entry {
+    /// Whoever does not wait any more need not know.
+    fn settle(self, result: Result<(), PublishError>) {
+        if let Some(done) = self.done {
+            let _ = done.send(result);
+        }
+    }
 }
 
 /// The unconfirmed messages of one channel.
@@ -46,6 +67,7 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct InFlight {
     entries: Vec<Entry>,
+    bytes: usize,
     returned: HashSet<Key>,
 }
 
@@ -54,22 +76,43 @@ impl InFlight {
         self.entries.len()
     }
 
-    pub(super) fn push(
-        &mut self,
-        message: &Message,
-        routing_key: String,
-        mandatory: bool,
-        confirm: PublisherConfirm,
-        done: Done,
-    ) {
-        let key = Key::of(message);
+    /// Whether another message may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.entries.len() < MAX_MESSAGES && self.bytes < MAX_BYTES
+    }
+
+    /// Sends a message behind those that were sent before. It is not waited for: a broker that
+    /// reads slowly, or not at all, holds up nothing but its own confirmations.
+    pub(super) fn send(&mut self, channel: &Arc<Channel>, publish: Publish, done: Done) {
+        let key = Key::of(&publish.message);
+        let (is_request, bytes) = (publish.gives_way(), publish.message.body.len());
+        let (routing_key, mandatory) = (publish.routing_key.clone(), publish.mandatory);
+        let mut confirm = maybe_done(confirmed(Arc::clone(channel), publish).boxed());
+        // The first poll puts the message in its place among those that leave.
+        let _ = (&mut confirm).now_or_never();
+        self.bytes += bytes;
         self.entries.push(Entry {
             key,
             routing_key,
             mandatory,
+            is_request,
+            bytes,
             confirm,
-            done,
+            done: Some(done),
         });
+    }
+
+    /// Tells the senders of requests that the broker takes none for this reason. The messages
+    /// are on their way nevertheless.
+    pub(super) fn refuse_requests(&mut self, reason: &str) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_request) {
+            if let Some(done) = entry.done.take() {
+                let _ = done.send(Err(PublishError::Blocked {
+                    reason: reason.to_owned(),
+                    may_arrive: true,
+                }));
+            }
+        }
     }
 
     /// Waits until at least one message is confirmed, and tells those who wait. Cancel safe.
@@ -83,8 +126,7 @@ impl InFlight {
     /// Everything that is still unconfirmed may or may not have arrived.
     pub(super) fn lose_all(self) {
         for entry in self.entries {
-            // Whoever does not wait any more need not know.
-            let _ = entry.done.send(Err(PublishError::Lost));
+            entry.settle(Err(PublishError::Lost));
         }
     }
 
@@ -95,7 +137,7 @@ impl InFlight {
             let before = settled.len();
             if let Err(error) = self.collect_complete(cx, &mut settled) {
                 for (entry, _) in settled {
-                    let _ = entry.done.send(Err(PublishError::Lost));
+                    entry.settle(Err(PublishError::Lost));
                 }
                 return Poll::Ready(Err(error));
             }
@@ -108,14 +150,13 @@ impl InFlight {
         }
         for (entry, acked) in settled {
             let result = if entry.mandatory && self.returned.remove(&entry.key) {
-                Err(PublishError::Unroutable(entry.routing_key))
+                Err(PublishError::Unroutable(entry.routing_key.clone()))
             } else if acked {
                 Ok(())
             } else {
-                Err(PublishError::Busy(entry.routing_key))
+                Err(PublishError::Busy(entry.routing_key.clone()))
             };
-            // Whoever does not wait any more need not know.
-            let _ = entry.done.send(result);
+            entry.settle(result);
         }
         Poll::Ready(Ok(()))
     }
@@ -127,17 +168,20 @@ impl InFlight {
     ) -> Result<(), lapin::Error> {
         let mut position = 0;
         while let Some(entry) = self.entries.get_mut(position) {
-            let Poll::Ready(confirmation) = Pin::new(&mut entry.confirm).poll(cx) else {
+            let mut confirm = Pin::new(&mut entry.confirm);
+            let is_done = confirm.as_mut().poll(cx).is_ready();
+            let Some(confirmation) = is_done.then(|| confirm.take_output()).flatten() else {
                 position += 1;
                 continue;
             };
             let entry = self.entries.swap_remove(position);
+            self.bytes = self.bytes.saturating_sub(entry.bytes);
             let (acked, returned) = match confirmation {
                 Ok(Confirmation::Ack(returned)) => (true, returned),
                 Ok(Confirmation::Nack(returned)) => (false, returned),
                 Ok(Confirmation::NotRequested) => (true, None),
                 Err(error) => {
-                    let _ = entry.done.send(Err(PublishError::Lost));
+                    entry.settle(Err(PublishError::Lost));
                     return Err(error);
                 }
             };
@@ -148,4 +192,31 @@ impl InFlight {
         }
         Ok(())
     }
+}
+
+/// Hands a message to the connection, and waits for the broker's word.
+async fn confirmed(channel: Arc<Channel>, publish: Publish) -> lapin::Result<Confirmation> {
+    let confirm = {
+        let Publish {
+            exchange,
+            routing_key,
+            mandatory,
+            message,
+        } = publish;
+        let options = BasicPublishOptions {
+            mandatory,
+            ..BasicPublishOptions::default()
+        };
+        let properties = codec::properties(&message);
+        channel
+            .basic_publish(
+                exchange.as_str().into(),
+                routing_key.as_str().into(),
+                options,
+                &message.body,
+                properties,
+            )
+            .await?
+    };
+    confirm.await
 }

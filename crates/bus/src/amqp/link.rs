@@ -1,38 +1,39 @@
 use std::num::NonZeroU16;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Connection, Event, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
+use tokio::time::timeout;
 use tracing::debug;
 
-use super::{ANSWER_TIME, Endpoint, codec, fault};
+use super::asking::Links;
+use super::watcher::Watcher;
+use super::{ANSWER_TIME, CLOSE_TIME, Endpoint, codec, fault};
 use crate::bus::Cancel;
 use crate::topology::{Exchange, Lifetime, Overflow};
 use crate::{Consumer, Delivery, Error, Link, Queue, Settle};
 
-/// How often the state of a connection is looked at.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// One connection for consuming.
 pub(super) struct AmqpLink {
-    connection: Connection,
-    events: tokio::sync::Mutex<BoxStream<'static, Event>>,
+    connection: Arc<Connection>,
+    watcher: tokio::sync::Mutex<Watcher>,
     exchanges: Mutex<Vec<Exchange>>,
     queue_ttl_ms: Option<u32>,
 }
 
 impl AmqpLink {
-    pub(super) async fn open(endpoint: &Endpoint, purpose: &str) -> Result<Self, Error> {
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        purpose: &str,
+        links: &Links,
+    ) -> Result<Self, Error> {
         let (properties, runtime) = (endpoint.properties(purpose), endpoint.runtime.clone());
         let connection = Connection::connect_with_runtime(&endpoint.url, properties, runtime)
             .await
@@ -40,12 +41,14 @@ impl AmqpLink {
                 url: endpoint.options.address(),
                 reason: error.to_string(),
             })?;
+        let connection = Arc::new(connection);
+        links.add(&connection);
         let queue_ttl_ms = endpoint
             .options
             .queue_ttl
             .map(|ttl| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX));
         Ok(Self {
-            events: tokio::sync::Mutex::new(connection.events_listener().boxed()),
+            watcher: tokio::sync::Mutex::new(Watcher::of(&connection)),
             connection,
             exchanges: Mutex::new(Exchange::all(&endpoint.options.names)),
             queue_ttl_ms,
@@ -117,29 +120,6 @@ impl AmqpLink {
     }
 }
 
-/// Resolves when a connection has ended, with the reason.
-///
-/// An error event may concern a channel only, and not every end of a connection is
-/// announced as an event; so the connection's state decides.
-pub(super) async fn end_of(
-    connection: &Connection,
-    events: &mut BoxStream<'static, Event>,
-) -> Error {
-    let mut look = tokio::time::interval(LOOK);
-    let mut why = "the connection has ended".to_owned();
-    loop {
-        tokio::select! {
-            Some(event) = events.next() => if let Event::Error(error) = event {
-                why = error.to_string();
-            },
-            _ = look.tick() => {}
-        }
-        if !connection.status().connected() {
-            return Error::Lost(why);
-        }
-    }
-}
-
 /// Declares the platform's exchanges; harmless where they exist.
 pub(super) async fn declare_exchanges(
     channel: &Channel,
@@ -167,7 +147,7 @@ pub(super) async fn declare_exchanges(
 pub(super) async fn in_time<T>(
     operation: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::time::timeout(ANSWER_TIME, operation)
+    timeout(ANSWER_TIME, operation)
         .await
         .map_err(|_| Error::Timeout(ANSWER_TIME))?
 }
@@ -226,16 +206,12 @@ impl Link for AmqpLink {
     }
 
     async fn lost(&self) -> Error {
-        end_of(&self.connection, &mut *self.events.lock().await).await
+        self.watcher.lock().await.ended().await
     }
 
     async fn close(&self) {
         // A connection that is gone already is closed well enough.
-        let _ = in_time(async {
-            let closed = self.connection.close(200, "done".into()).await;
-            closed.map_err(|error| Error::Lost(error.to_string()))
-        })
-        .await;
+        let _ = timeout(CLOSE_TIME, self.connection.close(200, "done".into())).await;
     }
 }
 

@@ -4,13 +4,16 @@
 //! consuming over connections of its own, one per [`Link`]. Recovery is ours throughout:
 //! whatever fails, the connection is dropped with all it holds and made anew.
 
+mod asking;
 mod codec;
 mod fault;
 mod in_flight;
 mod link;
 mod options;
 mod publisher;
+mod states;
 mod transport;
+mod watcher;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,26 +23,32 @@ use std::time::Duration;
 use async_rs::Runtime;
 use async_trait::async_trait;
 use deadpool_lapin::{Manager, Pool};
+use futures::future::join_all;
 use lapin::ConnectionProperties;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::{Bus, Error, Link, Publish, PublishError, QueueState, Stats};
+use crate::{Bus, BusState, Error, Link, Publish, PublishError, QueueState, Stats};
+use asking::Links;
 use link::AmqpLink;
 pub use options::{Options, Tls};
-use publisher::Publisher;
+use publisher::{Publisher, Shared};
+use states::States;
 use transport::Transport;
 
 /// How long the broker may take to confirm a message or to answer an operation.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// How long a farewell may take; a connection that does not answer it is given up.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 /// Connections to one RabbitMQ broker.
 pub struct AmqpBus {
     endpoint: Arc<Endpoint>,
     publishers: Vec<Publisher>,
+    links: Links,
     tasks: Mutex<JoinSet<()>>,
     stats: Arc<Stats>,
+    states: Arc<States>,
 }
 
 /// Where and how to connect.
@@ -73,20 +82,23 @@ impl AmqpBus {
             url,
             runtime,
         });
-        let pool = pool(&endpoint)?;
-        let stats = Arc::new(Stats::default());
+        let publishers = usize::from(endpoint.options.pool_size.get());
+        let shared = Shared {
+            pool: pool(&endpoint)?,
+            endpoint: Arc::clone(&endpoint),
+            stats: Arc::new(Stats::default()),
+            states: Arc::new(States::of(publishers)),
+        };
         let mut tasks = JoinSet::new();
-        let publishers = (0..endpoint.options.pool_size.get())
-            .map(|_| {
-                let endpoint = Arc::clone(&endpoint);
-                Publisher::start(pool.clone(), endpoint, Arc::clone(&stats), &mut tasks)
-            })
-            .collect();
         Ok(Self {
+            publishers: (0..publishers)
+                .map(|number| Publisher::start(shared.clone(), number, &mut tasks))
+                .collect(),
             endpoint,
-            publishers,
+            links: Links::default(),
             tasks: Mutex::new(tasks),
-            stats,
+            stats: shared.stats,
+            states: shared.states,
         })
     }
 
@@ -122,6 +134,14 @@ impl Bus for AmqpBus {
         publish
             .message
             .check(&publish.exchange, &publish.routing_key)?;
+        if publish.gives_way()
+            && let Some(reason) = self.states.blocked()
+        {
+            return Err(PublishError::Blocked {
+                reason,
+                may_arrive: false,
+            });
+        }
         let publisher = self
             .publisher_of(&publish)
             .ok_or(PublishError::Disconnected)?;
@@ -134,8 +154,12 @@ impl Bus for AmqpBus {
         }
     }
 
+    fn state(&self) -> watch::Receiver<BusState> {
+        self.states.together()
+    }
+
     async fn open(&self, name: &str) -> Result<Box<dyn Link>, Error> {
-        let link = AmqpLink::open(&self.endpoint, name);
+        let link = AmqpLink::open(&self.endpoint, name, &self.links);
         let time = self.endpoint.options.connect_timeout;
         tokio::time::timeout(time, link)
             .await
@@ -147,33 +171,12 @@ impl Bus for AmqpBus {
     }
 
     async fn queue_state(&self, queue: &str) -> Result<Option<QueueState>, Error> {
-        let connection = self
-            .publishers
-            .first()
-            .and_then(Publisher::connection)
-            .ok_or_else(|| Error::Lost("not connected".to_owned()))?;
-        let ask = async {
-            let channel = connection.create_channel().await?;
-            let passive = QueueDeclareOptions {
-                passive: true,
-                ..QueueDeclareOptions::default()
-            };
-            let declared = channel
-                .queue_declare(queue.into(), passive, FieldTable::default())
-                .await?;
-            let (consumers, messages) = (declared.consumer_count(), declared.message_count());
-            channel.close(200, "done".into()).await?;
-            Ok(QueueState {
-                consumers,
-                messages,
-            })
-        };
-        match tokio::time::timeout(ANSWER_TIME, ask).await {
-            Err(_) => Err(Error::Timeout(ANSWER_TIME)),
-            Ok(Ok(state)) => Ok(Some(state)),
-            Ok(Err(error)) if fault::is_not_found(&error) => Ok(None),
-            Ok(Err(error)) => Err(fault::of_operation(&error, queue)),
+        if let Some(link) = self.links.any() {
+            return asking::queue_state(&link, queue).await;
         }
+        let publisher = self.publishers.iter().find_map(Publisher::open_connection);
+        let connection = publisher.ok_or_else(|| Error::Lost("not connected".to_owned()))?;
+        asking::queue_state(&connection, queue).await
     }
 
     fn stats(&self) -> &Stats {
@@ -181,9 +184,7 @@ impl Bus for AmqpBus {
     }
 
     async fn close(&self) {
-        for publisher in &self.publishers {
-            publisher.close().await;
-        }
+        join_all(self.publishers.iter().map(Publisher::close)).await;
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;

@@ -1,90 +1,137 @@
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
 
 use deadpool_lapin::{Connection as Pooled, Pool};
-use futures::StreamExt;
 use lapin::Channel;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::ConfirmSelectOptions;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::in_flight::{Done, InFlight};
-use super::link::{declare_exchanges, end_of, in_time};
-use super::{ANSWER_TIME, Endpoint, codec};
+use super::link::{declare_exchanges, in_time};
+use super::states::States;
+use super::watcher::{Turn, Watcher};
+use super::{ANSWER_TIME, CLOSE_TIME, Endpoint};
 use crate::topology::Exchange;
-use crate::{Error, Publish, PublishError, Stats};
+use crate::{BusState, Error, Publish, PublishError, Stats};
 
-/// Messages that wait to be sent.
+/// Messages of each kind that wait to be sent.
 const WAITING: usize = 1024;
-/// Messages that wait for their confirmation; beyond, sending pauses.
-const MAX_IN_FLIGHT: usize = 4096;
-/// Messages sent before confirmations are looked at again.
+/// Messages taken in before confirmations are looked at again.
 const BATCH: usize = 64;
+/// How long requests that are on their way when the broker raises an alarm may still be
+/// confirmed; then their senders are told of the alarm.
+const GRACE: Duration = Duration::from_millis(500);
 
 struct Job {
     publish: Publish,
     done: Done,
 }
 
+/// What a publisher has to send on.
+#[derive(Clone, Default)]
+struct Line {
+    connection: Option<Arc<Pooled>>,
+    /// Why the broker takes nothing on it.
+    blocked: Option<Arc<str>>,
+}
+
 /// The sending end of a task that holds one pooled connection.
-#[derive(Clone)]
 pub(super) struct Publisher {
-    jobs: mpsc::Sender<Job>,
-    connection: watch::Receiver<Option<Arc<Pooled>>>,
+    /// Refused while the broker is blocked.
+    requests: mpsc::Sender<Job>,
+    /// Kept back meanwhile.
+    others: mpsc::Sender<Job>,
+    line: watch::Receiver<Line>,
+}
+
+/// What publishers of one bus share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) pool: Pool,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) states: Arc<States>,
 }
 
 impl Publisher {
-    /// Starts the task; it ends when this and its clones are gone.
-    pub(super) fn start(
-        pool: Pool,
-        endpoint: Arc<Endpoint>,
-        stats: Arc<Stats>,
-        tasks: &mut JoinSet<()>,
-    ) -> Self {
-        let (jobs_in, jobs) = mpsc::channel(WAITING);
-        let (connection_in, connection) = watch::channel(None);
+    /// Starts the task; it ends when this is gone. `number` is its own among the states.
+    pub(super) fn start(shared: Shared, number: usize, tasks: &mut JoinSet<()>) -> Self {
+        let (requests_in, requests) = mpsc::channel(WAITING);
+        let (others_in, others) = mpsc::channel(WAITING);
+        let (line_in, line) = watch::channel(Line::default());
         let task = Task {
-            pool,
-            endpoint,
-            stats,
-            jobs,
-            connection: connection_in,
+            shared,
+            number,
+            jobs: Jobs { requests, others },
+            line: line_in,
         };
         tasks.spawn(task.run());
         Self {
-            jobs: jobs_in,
-            connection,
+            requests: requests_in,
+            others: others_in,
+            line,
         }
     }
 
     pub(super) async fn publish(&self, publish: Publish) -> Result<(), PublishError> {
-        if self.connection.borrow().is_none() {
+        let gives_way = publish.gives_way();
+        if self.line.borrow().connection.is_none() {
             return Err(PublishError::Disconnected);
         }
+        let jobs = if gives_way {
+            &self.requests
+        } else {
+            &self.others
+        };
         let (done_in, done) = oneshot::channel();
-        let confirmed = async {
-            let job = Job {
-                publish,
-                done: done_in,
-            };
-            self.jobs
-                .send(job)
+        let job = Job {
+            publish,
+            done: done_in,
+        };
+        let mut confirmed = pin!(async {
+            jobs.send(job)
                 .await
                 .map_err(|_| PublishError::Disconnected)?;
             done.await.unwrap_or(Err(PublishError::Lost))
-        };
-        tokio::time::timeout(ANSWER_TIME, confirmed)
-            .await
-            .unwrap_or(Err(PublishError::Lost))
+        });
+        loop {
+            if let Ok(outcome) = timeout(ANSWER_TIME, &mut confirmed).await {
+                return outcome;
+            }
+            if gives_way || !self.is_blocked() {
+                return Err(PublishError::Lost);
+            }
+            tokio::select! {
+                outcome = &mut confirmed => return outcome,
+                () = self.unblocked() => {}
+            }
+        }
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.line.borrow().blocked.is_some()
+    }
+
+    async fn unblocked(&self) {
+        // A task that is gone blocks nothing.
+        let _ = self
+            .line
+            .clone()
+            .wait_for(|line| line.blocked.is_none())
+            .await;
     }
 
     pub(super) async fn connected(&self) {
         // Without the task there will be no connection any more: wait for the caller's deadline.
         if self
-            .connection
+            .line
             .clone()
-            .wait_for(Option::is_some)
+            .wait_for(|line| line.connection.is_some())
             .await
             .is_err()
         {
@@ -92,43 +139,80 @@ impl Publisher {
         }
     }
 
-    pub(super) fn connection(&self) -> Option<Arc<Pooled>> {
-        self.connection.borrow().clone()
+    /// The connection, unless the broker takes nothing on it.
+    pub(super) fn open_connection(&self) -> Option<Arc<Pooled>> {
+        let line = self.line.borrow();
+        line.connection.clone().filter(|_| line.blocked.is_none())
     }
 
     pub(super) async fn close(&self) {
-        if let Some(connection) = self.connection() {
+        // A blocked connection would not even take a farewell.
+        if let Some(connection) = self.open_connection() {
             let close = connection.close(200, "done".into());
             // A connection that is gone already is closed well enough.
-            let _ = tokio::time::timeout(ANSWER_TIME, close).await;
+            let _ = timeout(CLOSE_TIME, close).await;
+        }
+    }
+}
+
+/// What waits to be sent.
+struct Jobs {
+    requests: mpsc::Receiver<Job>,
+    others: mpsc::Receiver<Job>,
+}
+
+impl Jobs {
+    /// Waits for jobs and adds them to the batch; false when there will be none any more. Cancel
+    /// safe.
+    async fn receive(&mut self, batch: &mut Vec<Job>, only_requests: bool) -> bool {
+        std::future::poll_fn(|cx| {
+            let requests = self.requests.poll_recv_many(cx, batch, BATCH);
+            if only_requests {
+                return Poll::Ready(ready!(requests) > 0);
+            }
+            match (requests, self.others.poll_recv_many(cx, batch, BATCH)) {
+                (Poll::Pending, Poll::Pending) => Poll::Pending,
+                (Poll::Ready(0), _) | (_, Poll::Ready(0)) => Poll::Ready(false),
+                _ => Poll::Ready(true),
+            }
+        })
+        .await
+    }
+
+    /// What came in while a connection ended was never sent.
+    fn refuse_all(&mut self) {
+        while let Ok(job) = self.requests.try_recv() {
+            let _ = job.done.send(Err(PublishError::Disconnected));
+        }
+        while let Ok(job) = self.others.try_recv() {
+            let _ = job.done.send(Err(PublishError::Disconnected));
         }
     }
 }
 
 struct Task {
-    pool: Pool,
-    endpoint: Arc<Endpoint>,
-    stats: Arc<Stats>,
-    jobs: mpsc::Receiver<Job>,
-    connection: watch::Sender<Option<Arc<Pooled>>>,
+    shared: Shared,
+    number: usize,
+    jobs: Jobs,
+    line: watch::Sender<Line>,
 }
 
 impl Task {
     /// Connects, works until anything fails, drops everything, begins again.
     async fn run(mut self) {
-        let backoff = self.endpoint.options.backoff;
+        let backoff = self.shared.endpoint.options.backoff;
         let mut delays = backoff.delays();
         let mut was_connected = false;
-        while !self.connection.is_closed() {
+        while !self.line.is_closed() {
             match self.connect().await {
                 Ok((connection, channel)) => {
                     delays = backoff.delays();
                     if was_connected {
-                        self.stats.count_reconnect();
+                        self.shared.stats.count_reconnect();
                         info!("connected to the message broker again for publishing");
                     }
                     was_connected = true;
-                    let error = self.work(connection, &channel).await;
+                    let error = self.work(connection, channel).await;
                     warn!(%error, "the connection for publishing was lost");
                 }
                 Err(error) => {
@@ -141,12 +225,13 @@ impl Task {
     }
 
     async fn connect(&self) -> Result<(Arc<Pooled>, Channel), Error> {
-        let time = self.endpoint.options.connect_timeout;
+        let endpoint = &self.shared.endpoint;
+        let time = endpoint.options.connect_timeout;
         let refused = |reason: String| Error::Connect {
-            url: self.endpoint.options.address(),
+            url: endpoint.options.address(),
             reason,
         };
-        let connection = tokio::time::timeout(time, self.pool.get())
+        let connection = timeout(time, self.shared.pool.get())
             .await
             .map_err(|_| Error::Timeout(time))?
             .map_err(|error| refused(error.to_string()))?;
@@ -157,7 +242,7 @@ impl Task {
                 .confirm_select(ConfirmSelectOptions::default())
                 .await
                 .map_err(lost)?;
-            declare_exchanges(&channel, &Exchange::all(&self.endpoint.options.names)).await?;
+            declare_exchanges(&channel, &Exchange::all(&endpoint.options.names)).await?;
             Ok(channel)
         };
         let channel = in_time(ready).await?;
@@ -165,78 +250,109 @@ impl Task {
     }
 
     /// Sends what comes in; returns why it had to stop.
-    async fn work(&mut self, connection: Arc<Pooled>, channel: &Channel) -> Error {
-        let mut events = connection.events_listener().boxed();
-        let mut ended = pin!(end_of(&connection, &mut events));
-        self.connection.send_replace(Some(Arc::clone(&connection)));
+    async fn work(&mut self, connection: Arc<Pooled>, channel: Channel) -> Error {
+        let channel = Arc::new(channel);
+        let mut watcher = Watcher::of(&connection);
+        self.stand(Some(connection), None);
         let mut in_flight = InFlight::default();
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(2 * BATCH);
+        let mut alarm: Option<Alarm> = None;
         let error = loop {
-            let room = in_flight.len() < MAX_IN_FLIGHT;
+            let is_blocked = alarm.is_some();
             tokio::select! {
                 settled = in_flight.settle_some(), if in_flight.len() > 0 => {
                     if let Err(error) = settled {
                         break Error::Lost(error.to_string());
                     }
                 }
-                received = self.jobs.recv_many(&mut batch, BATCH), if room => {
-                    if received == 0 {
+                received = self.jobs.receive(&mut batch, is_blocked),
+                    if is_blocked || in_flight.has_room() =>
+                {
+                    if !received {
                         break Error::Closed;
                     }
-                    if let Err(error) = send_all(channel, &mut batch, &mut in_flight).await {
-                        break Error::Lost(error.to_string());
+                    for Job { publish, done } in batch.drain(..) {
+                        match &alarm {
+                            Some(alarm) => alarm.refuse(done),
+                            None => in_flight.send(&channel, publish, done),
+                        }
                     }
                 }
-                error = &mut ended => break error,
+                turn = watcher.next() => match turn {
+                    Turn::Blocked(reason) => alarm = Some(self.block(&reason)),
+                    Turn::Unblocked => {
+                        alarm = None;
+                        self.unblock();
+                    }
+                    Turn::Ended(error) => break error,
+                },
+                reason = Alarm::grace_is_over(&mut alarm) => in_flight.refuse_requests(&reason),
             }
         };
-        self.connection.send_replace(None);
+        self.stand(None, None);
         in_flight.lose_all();
-        // What came in since was never sent.
-        while let Ok(job) = self.jobs.try_recv() {
-            let _ = job.done.send(Err(PublishError::Disconnected));
-        }
+        self.jobs.refuse_all();
         error
+    }
+
+    fn block(&self, reason: &str) -> Alarm {
+        warn!(
+            reason,
+            "the message broker has raised an alarm and takes no messages"
+        );
+        let connection = self.line.borrow().connection.clone();
+        let reason: Arc<str> = reason.into();
+        self.stand(connection, Some(Arc::clone(&reason)));
+        Alarm {
+            reason,
+            grace: Some(Instant::now() + GRACE),
+        }
+    }
+
+    fn unblock(&self) {
+        info!("the message broker takes messages again");
+        let connection = self.line.borrow().connection.clone();
+        self.stand(connection, None);
+    }
+
+    fn stand(&self, connection: Option<Arc<Pooled>>, blocked: Option<Arc<str>>) {
+        let state = match (&connection, &blocked) {
+            (None, _) => BusState::Disconnected,
+            (_, None) => BusState::Connected,
+            (_, Some(reason)) => BusState::Blocked(Arc::clone(reason)),
+        };
+        self.line.send_replace(Line {
+            connection,
+            blocked,
+        });
+        self.shared.states.set(self.number, state);
     }
 }
 
-async fn send_all(
-    channel: &Channel,
-    batch: &mut Vec<Job>,
-    in_flight: &mut InFlight,
-) -> Result<(), lapin::Error> {
-    let mut jobs = batch.drain(..);
-    while let Some(Job { publish, done }) = jobs.next() {
-        let Publish {
-            exchange,
-            routing_key,
-            mandatory,
-            message,
-        } = publish;
-        let options = BasicPublishOptions {
-            mandatory,
-            ..BasicPublishOptions::default()
-        };
-        let properties = codec::properties(&message);
-        let sent = channel
-            .basic_publish(
-                exchange.as_str().into(),
-                routing_key.as_str().into(),
-                options,
-                &message.body,
-                properties,
-            )
-            .await;
-        match sent {
-            Ok(confirm) => in_flight.push(&message, routing_key, mandatory, confirm, done),
-            Err(error) => {
-                let _ = done.send(Err(PublishError::Lost));
-                for job in jobs {
-                    let _ = job.done.send(Err(PublishError::Disconnected));
-                }
-                return Err(error);
-            }
-        }
+/// The broker takes nothing more.
+struct Alarm {
+    reason: Arc<str>,
+    /// Until when requests that are on their way are waited for.
+    grace: Option<Instant>,
+}
+
+impl Alarm {
+    fn refuse(&self, done: Done) {
+        let _ = done.send(Err(PublishError::Blocked {
+            reason: self.reason.to_string(),
+            may_arrive: false,
+        }));
     }
-    Ok(())
+
+    /// Resolves once per alarm, with its reason. Cancel safe.
+    async fn grace_is_over(alarm: &mut Option<Self>) -> Arc<str> {
+        if let Some(alarm) = alarm
+            && let Some(grace) = alarm.grace
+        {
+            sleep_until(grace).await;
+            alarm.grace = None;
+            return Arc::clone(&alarm.reason);
+        }
+        std::future::pending().await
+    }
 }

@@ -4,6 +4,7 @@
 //! sees its replies, its deadline, and each new generation of the reply queue, on which it
 //! publishes its request again under the same message id. The first final answer wins.
 
+mod owed;
 mod pending;
 mod replies;
 
@@ -60,6 +61,17 @@ pub enum CallError {
     /// The work queue is full, or too many calls wait already.
     #[error("the platform has too many calls of category {0} waiting")]
     Busy(Category),
+    /// The broker has raised an alarm and takes no calls until it is over.
+    #[error(
+        "the message broker has raised an alarm ({reason}) and takes no calls until it is over; \
+         try again"
+    )]
+    Blocked {
+        /// The category that was called.
+        category: Category,
+        /// What the broker is short of, in its own words.
+        reason: String,
+    },
     /// The caller's time is over.
     #[error("no answer within {} ms", .0.as_millis())]
     DeadlineExceeded(Duration),
@@ -106,10 +118,14 @@ impl Caller {
     /// When the bus gives up; see [`supervise`].
     pub async fn run(&self, backoff: &Backoff, shutdown: &CancellationToken) -> Result<(), Error> {
         let replies = &self.replies;
-        supervise(replies.bus(), "replies", backoff, shutdown, |link| {
+        let consuming = supervise(replies.bus(), "replies", backoff, shutdown, |link| {
             replies.consume(link)
-        })
-        .await
+        });
+        tokio::select! {
+            ended = consuming => ended,
+            // Cancels are owed for as long as calls are made.
+            () = replies.owed().pay(replies.bus()) => Ok(()),
+        }
     }
 
     /// True while replies can arrive.

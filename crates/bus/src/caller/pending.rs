@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::replies::{Inbox, Replies};
 use super::{CallError, CallRequest};
-use crate::{Headers, Message, Publish, PublishError};
+use crate::{BusState, Headers, Message, Publish, PublishError};
 
 /// What comes back of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,14 @@ impl PendingCall {
                     self.replies.bus().connected().await;
                     return Woken::AskAgain;
                 }
+                Err(PublishError::Blocked { reason, may_arrive }) => {
+                    if let Some(inbox) = self.inbox.take().filter(|_| may_arrive) {
+                        self.send_cancel(&inbox.correlation_id, "refused: the broker is blocked")
+                            .await;
+                    }
+                    let category = self.request.category.clone();
+                    return Woken::Failed(CallError::Blocked { category, reason });
+                }
                 Err(PublishError::Unroutable(_))
                     if self.request.waits_for_worker || self.replies.workers_may_be_late() =>
                 {
@@ -178,6 +186,7 @@ impl PendingCall {
         match error {
             PublishError::Unroutable(_) => CallError::Unroutable(category),
             PublishError::Limit(why) => CallError::Limit(why),
+            PublishError::Blocked { reason, .. } => CallError::Blocked { category, reason },
             PublishError::Busy(_) | PublishError::Lost | PublishError::Disconnected => {
                 CallError::Busy(category)
             }
@@ -238,6 +247,10 @@ impl PendingCall {
         };
         let key = self.replies.names().cancel_key(&self.request.category);
         let publish = Publish::broadcast(Names::CONTROL, key, message);
+        if matches!(*self.replies.bus().state().borrow(), BusState::Blocked(_)) {
+            self.replies.owed().add(publish, self.deadline);
+            return;
+        }
         let sent = tokio::time::timeout(CANCEL_TIME, self.replies.bus().publish(publish)).await;
         if !matches!(sent, Ok(Ok(()))) {
             debug!(correlation_id, "a cancel could not be sent");

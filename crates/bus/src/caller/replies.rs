@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::debug;
 
+use super::owed::Owed;
 use super::{CallError, Frame, MAX_PENDING};
 use crate::{Bus, Delivery, Error, Link, Message, Queue};
 
@@ -35,6 +36,7 @@ pub(super) struct Replies {
     reply_to: watch::Sender<Option<Arc<str>>>,
     waiting: Mutex<HashMap<String, Waiting>>,
     pending: AtomicUsize,
+    owed: Owed,
 }
 
 /// Where the replies of one correlation id go.
@@ -71,11 +73,16 @@ impl Replies {
             reply_to: watch::Sender::new(None),
             waiting: Mutex::default(),
             pending: AtomicUsize::new(0),
+            owed: Owed::new(),
         }
     }
 
     pub(super) fn bus(&self) -> &Arc<dyn Bus> {
         &self.bus
+    }
+
+    pub(super) fn owed(&self) -> &Owed {
+        &self.owed
     }
 
     pub(super) fn names(&self) -> &Names {

@@ -16,55 +16,93 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::{Bus, Error, Link, Publish, PublishError, QueueState, Stats};
+use crate::{Bus, BusState, Error, Link, Publish, PublishError, QueueState, Stats};
 use broker::Broker;
 use link::MemoryLink;
 
 /// A bus that lives as long as its last clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MemoryBus {
     broker: Arc<Broker>,
     stats: Arc<Stats>,
-    /// True while the bus plays a broker that is away.
-    away: Arc<watch::Sender<bool>>,
+    state: Arc<watch::Sender<BusState>>,
 }
 
 impl MemoryBus {
     /// An empty bus.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            broker: Arc::default(),
+            stats: Arc::default(),
+            state: Arc::new(watch::Sender::new(BusState::Connected)),
+        }
     }
 
     /// Plays an outage: ends every link, and refuses links and publishes until
     /// [`MemoryBus::come_back`]. Durable queues keep their messages.
     pub fn go_away(&self) {
-        self.away.send_replace(true);
+        self.state.send_replace(BusState::Disconnected);
         self.broker.end_links();
     }
 
     /// Ends the outage.
     pub fn come_back(&self) {
-        self.away.send_replace(false);
+        self.state.send_replace(BusState::Connected);
+    }
+
+    /// Plays a broker that has raised an alarm for this reason: requests are refused, other
+    /// messages wait, until [`MemoryBus::unblock`]. Nothing else changes.
+    pub fn block(&self, reason: &str) {
+        self.state.send_replace(BusState::Blocked(reason.into()));
+    }
+
+    /// Ends the alarm.
+    pub fn unblock(&self) {
+        self.come_back();
     }
 
     fn is_away(&self) -> bool {
-        *self.away.borrow()
+        *self.state.borrow() == BusState::Disconnected
+    }
+}
+
+impl Default for MemoryBus {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 #[async_trait]
 impl Bus for MemoryBus {
     async fn publish(&self, publish: Publish) -> Result<(), PublishError> {
-        if self.is_away() {
-            return Err(PublishError::Disconnected);
+        let mut state = self.state.subscribe();
+        loop {
+            let now = state.borrow_and_update().clone();
+            match now {
+                BusState::Connected => return self.broker.publish(&publish),
+                BusState::Disconnected => return Err(PublishError::Disconnected),
+                BusState::Blocked(reason) if publish.gives_way() => {
+                    return Err(PublishError::Blocked {
+                        reason: reason.to_string(),
+                        may_arrive: false,
+                    });
+                }
+                BusState::Blocked(_) => {}
+            }
+            // The sender lives as long as `self`, so waiting cannot fail.
+            let _ = state.changed().await;
         }
-        self.broker.publish(&publish)
     }
 
     async fn connected(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = self.away.subscribe().wait_for(|away| !away).await;
+        let is_there = |state: &BusState| *state != BusState::Disconnected;
+        let _ = self.state.subscribe().wait_for(is_there).await;
+    }
+
+    fn state(&self) -> watch::Receiver<BusState> {
+        self.state.subscribe()
     }
 
     async fn open(&self, _name: &str) -> Result<Box<dyn Link>, Error> {

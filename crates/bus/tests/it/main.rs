@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alarms;
 mod calls;
 mod messages;
 mod outages;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bus::amqp::{AmqpBus, Options};
 use bus::memory::MemoryBus;
-use bus::{Backoff, Bus, Caller, Consumer, Delivery, Headers, Link, Message, Publish, Queue};
+use bus::{
+    Backoff, Bus, BusState, Caller, Consumer, Delivery, Headers, Link, Message, Publish, Queue,
+};
 use futures::StreamExt;
 use protocol::{Category, Names, headers};
-use testkit::rabbitmq::{self, Vhost};
+use testkit::rabbitmq::{self, Node, Vhost};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,14 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 enum Kind {
     Memory(MemoryBus),
     RabbitMq(Vhost),
+    OwnNode(Node),
+}
+
+/// What a broker can be short of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Alarm {
+    Memory,
+    Disk,
 }
 
 /// A bus for one test.
@@ -52,6 +62,69 @@ impl Site {
         }
     }
 
+    /// On a broker that nobody else uses.
+    pub(crate) async fn on_own_node() -> Self {
+        let node = Node::start().await.expect("a broker: run scripts/test");
+        let bus = connect(&node.amqp_url("/"));
+        within(bus.connected()).await;
+        Self {
+            bus,
+            names: Names::default(),
+            kind: Kind::OwnNode(node),
+        }
+    }
+
+    pub(crate) fn own_node(&self) -> &Node {
+        match &self.kind {
+            Kind::OwnNode(node) => node,
+            _ => panic!("only on a broker of its own"),
+        }
+    }
+
+    /// Makes the broker short of something; it tells a connection at its next message.
+    pub(crate) async fn raise(&self, alarm: Alarm) {
+        let shortage = match alarm {
+            Alarm::Memory => "vm_memory_monitor:set_vm_memory_high_watermark(0.000001)",
+            Alarm::Disk => "rabbit_disk_monitor:set_disk_free_limit(1000000000000000)",
+        };
+        self.at_node(shortage).await;
+    }
+
+    /// The same, until the bus knows it; returns the reason.
+    pub(crate) async fn block(&self, alarm: Alarm) -> String {
+        if let Kind::Memory(bus) = &self.kind {
+            bus.block("low on memory");
+        } else {
+            self.raise(alarm).await;
+            let unheard = Publish::broadcast(Names::CONTROL, "unheard".to_owned(), message("x"));
+            // Whether this one still gets through does not matter.
+            let _ = tokio::time::timeout(Duration::from_secs(5), self.bus.publish(unheard)).await;
+        }
+        let mut state = self.bus.state();
+        let blocked = within(state.wait_for(|state| matches!(state, BusState::Blocked(_)))).await;
+        match &*blocked.unwrap() {
+            BusState::Blocked(reason) => reason.to_string(),
+            state => panic!("{state:?}"),
+        }
+    }
+
+    /// Ends the alarm.
+    pub(crate) async fn unblock(&self, alarm: Alarm) {
+        if let Kind::Memory(bus) = &self.kind {
+            return bus.unblock();
+        }
+        let plenty = match alarm {
+            Alarm::Memory => "vm_memory_monitor:set_vm_memory_high_watermark(0.4)",
+            Alarm::Disk => "rabbit_disk_monitor:set_disk_free_limit(50000000)",
+        };
+        self.at_node(plenty).await;
+    }
+
+    async fn at_node(&self, expression: &str) {
+        let expression = format!("begin {expression}, \"ok\" end");
+        self.own_node().eval(&expression).await.unwrap();
+    }
+
     /// Ends every connection; the bus may come back at once.
     pub(crate) async fn end_connections(&self) {
         match &self.kind {
@@ -66,6 +139,7 @@ impl Site {
                     .await
                     .unwrap();
             }
+            Kind::OwnNode(node) => node.close_connections("/").await.unwrap(),
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bus::memory::MemoryBus;
-use bus::{Bus, Error, Link, Publish, PublishError, QueueState, Stats};
-use tokio::sync::Semaphore;
+use bus::{Bus, BusState, Error, Link, Publish, PublishError, QueueState, Stats};
+use tokio::sync::{Semaphore, watch};
 
 use crate::site::REPLIES;
 
@@ -57,6 +57,10 @@ impl Bus for Unruly {
 
     async fn connected(&self) {
         self.memory.connected().await;
+    }
+
+    fn state(&self) -> watch::Receiver<BusState> {
+        self.memory.state()
     }
 
     async fn open(&self, name: &str) -> Result<Box<dyn Link>, Error> {
