@@ -64,6 +64,10 @@ impl Queue {
     pub const WORK_MAX_LENGTH: u32 = 100_000;
     /// Most dead letters that are kept.
     pub const DEAD_MAX_LENGTH: u32 = 10_000;
+    /// See [`Queue::delivery_limit`]: letters are looked at any number of times. Without the
+    /// argument RabbitMQ 4 would drop what was handed out 20 times, and RabbitMQ 3 refuses the
+    /// -1 that stands for no limit there.
+    pub const DEAD_DELIVERY_LIMIT: u32 = 1_000_000_000;
     /// See [`Queue::delivery_limit`]; the runtime gives up long before.
     pub const WORK_DELIVERY_LIMIT: u32 = 20;
 
@@ -89,7 +93,7 @@ impl Queue {
             name: names.dead_queue(),
             lifetime: Lifetime::Durable,
             max_length: Some((Self::DEAD_MAX_LENGTH, Overflow::DropHead)),
-            delivery_limit: None,
+            delivery_limit: Some(Self::DEAD_DELIVERY_LIMIT),
             bindings: Vec::new(),
         }
     }

@@ -20,6 +20,9 @@ pub const GOODBYE: &str = "opendiscovery/goodbye";
 /// Method with which a gateway asks for announcements; no parameters.
 pub const DISCOVER: &str = "opendiscovery/discover";
 
+/// Method with which a worker tells its category of a [`Fault`].
+pub const FAULT: &str = "opendiscovery/fault";
+
 /// Method of a message of type `started`, sent to a caller's reply queue.
 pub const STARTED: &str = "opendiscovery/started";
 
@@ -94,6 +97,23 @@ pub struct Cancel {
     /// For the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Why a worker gave a call back to the queue, on `{prefix}.faults.{category}`.
+///
+/// A queue cannot write on a message that goes back, so workers tell each other, for the
+/// letter that the call may become.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    /// Property `message-id` of the call.
+    pub message_id: String,
+    /// Which hand-out of the call it was, from 1.
+    pub attempt: u32,
+    /// The worker that gave it back.
+    pub instance: String,
+    /// Why.
+    pub error: String,
 }
 
 /// SHA-256 in hexadecimal over a worker's version and its descriptors in their order: tools,

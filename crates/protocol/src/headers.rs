@@ -38,9 +38,11 @@ pub const DELIVERY_COUNT: &str = "x-delivery-count";
 pub mod dead {
     /// Why the message became a letter (string).
     pub const REASON: &str = "mcp-dead-reason";
-    /// The first fault that gave the message back (string).
+    /// When it did, in milliseconds since the Unix epoch (64-bit integer).
+    pub const TIME: &str = "mcp-dead-time";
+    /// How its first hand-out ended, as far as the worker knows (string).
     pub const FIRST_ERROR: &str = "mcp-dead-first-error";
-    /// The last one (string).
+    /// How its last hand-out ended, as far as the worker knows (string).
     pub const LAST_ERROR: &str = "mcp-dead-last-error";
     /// How often the message was handed out (64-bit integer).
     pub const DELIVERIES: &str = "mcp-dead-deliveries";
@@ -48,6 +50,20 @@ pub mod dead {
     pub const EXCHANGE: &str = "mcp-dead-exchange";
     /// Routing key it was published with (string).
     pub const ROUTING_KEY: &str = "mcp-dead-routing-key";
+    /// Category of the worker that gave it up (string).
+    pub const CATEGORY: &str = "mcp-dead-category";
+    /// Site of that worker (string).
+    pub const SITE: &str = "mcp-dead-site";
+    /// Version of that worker (string).
+    pub const VERSION: &str = "mcp-dead-version";
+    /// Whether the call must not run twice; absent where the worker knows no such tool (boolean).
+    pub const AT_MOST_ONCE: &str = "mcp-dead-at-most-once";
+    /// How long the call may take when nobody says otherwise, in milliseconds; absent where the
+    /// worker knows no such tool (64-bit integer).
+    pub const TIMEOUT: &str = "mcp-dead-timeout-ms";
+    /// On a request that replays a letter, and on the letter that such a request becomes:
+    /// `message-id` of the replayed letter (string).
+    pub const REPLAY_OF: &str = "mcp-dead-replay-of";
 }
 
 /// Values of the `type` property.

@@ -154,6 +154,12 @@ impl Names {
         format!("{}.cancel.{category}", self.prefix)
     }
 
+    /// The key on which the workers of a category tell each other why calls go back.
+    #[must_use]
+    pub fn faults_key(&self, category: &Category) -> String {
+        format!("{}.faults.{category}", self.prefix)
+    }
+
     /// The key on which gateways tell each other what concerns all of them.
     #[must_use]
     pub fn gateways_key(&self) -> String {
@@ -176,6 +182,12 @@ impl Names {
     #[must_use]
     pub fn dead_queue(&self) -> String {
         format!("{}.dead", self.prefix)
+    }
+
+    /// The exclusive queue that says who works on the dead letters; nothing is sent to it.
+    #[must_use]
+    pub fn dead_lock(&self) -> String {
+        format!("{}.dead.operator", self.prefix)
     }
 }
 

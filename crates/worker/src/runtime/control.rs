@@ -1,7 +1,7 @@
 //! What workers are told on the control exchange.
 
 use bus::{Binding, Delivery, Queue};
-use protocol::control::{Cancel, DISCOVER};
+use protocol::control::{Cancel, DISCOVER, FAULT};
 use protocol::{Envelope, Names, mcp};
 
 use super::Runtime;
@@ -18,6 +18,7 @@ pub(super) fn queue(runtime: &Runtime) -> Queue {
         vec![
             binding(names.cancel_key(worker.category())),
             binding(names.discover_key()),
+            binding(names.faults_key(worker.category())),
         ],
     )
 }
@@ -41,6 +42,7 @@ pub(super) fn take(runtime: &Runtime, delivery: &Delivery) {
             tracing::debug!(correlation_id, reason, "a call is cancelled");
             runtime.cancels.cancel(correlation_id);
         }
+        Some(FAULT) => runtime.faults.hear(&envelope, &runtime.instance),
         Some(DISCOVER) => runtime.discover.notify_one(),
         method => tracing::debug!(?method, "a control message of no use to a worker"),
     }

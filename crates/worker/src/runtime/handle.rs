@@ -7,7 +7,6 @@ use bus::{Delivery, Message};
 use protocol::mcp::{code, method};
 use protocol::response::RpcError;
 use protocol::{headers, response};
-use serde_json::value::RawValue;
 use service::telemetry::trace::{self, TraceContext};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, Span, field};
@@ -16,7 +15,7 @@ use super::cancels::Registration;
 use super::job::{Job, Rights};
 use super::reply::{Replies, Sent};
 use super::request::{Refused, Request, until_deadline};
-use super::{Runtime, dead_letter};
+use super::{Runtime, dead_letter, faults};
 
 /// What the deliveries of one connection share.
 #[derive(Debug)]
@@ -59,8 +58,9 @@ pub(super) async fn handle(seat: Arc<Seat>, delivery: Delivery) {
         Verdict::Ack => delivery.ack().await,
         Verdict::Requeue(fault) => {
             tracing::warn!(fault, "a call goes back to the queue");
-            runtime.faults.remember(&delivery.message, &fault);
-            delivery.requeue().await
+            let settled = delivery.requeue().await;
+            faults::tell(runtime, &delivery, &fault).await;
+            settled
         }
         Verdict::Settled => Ok(()),
     };
@@ -82,8 +82,8 @@ async fn answer(seat: &Seat, delivery: &Delivery) -> Verdict {
         runtime.metrics.expired(runtime.worker.category().as_str());
         return Verdict::Ack;
     }
-    if let Some(deliveries) = dead_letter::poison(message) {
-        return give_up(runtime, delivery, deliveries, replies).await;
+    if let Some(deliveries) = dead_letter::poison(delivery) {
+        return dead_letter::give_up(runtime, delivery, deliveries, replies).await;
     }
     let request = match read(message, runtime) {
         Ok(request) => request,
@@ -139,31 +139,6 @@ async fn refuse(runtime: &Runtime, replies: Replies, refused: &Refused) -> Verdi
     call.finish(service::Outcome::ProtocolError);
     let body = response::error(id.as_deref(), error);
     replies.finish(headers::kind::ERROR, body).await.into()
-}
-
-/// Ends a call that nobody could finish: its caller is told, and it is kept for people.
-async fn give_up(
-    runtime: &Runtime,
-    delivery: &Delivery,
-    deliveries: i64,
-    replies: Replies,
-) -> Verdict {
-    let id = protocol::Envelope::parse(&delivery.message.body).ok();
-    let id: Option<&RawValue> = id.and_then(|envelope| envelope.id());
-    let body = response::error(id, &dead_letter::error(deliveries));
-    if let Sent::Unconfirmed(fault) = replies.finish(headers::kind::ERROR, body).await {
-        return Verdict::Requeue(fault);
-    }
-    match dead_letter::bury(delivery, deliveries, runtime).await {
-        Ok(()) => {
-            tracing::error!(deliveries, "a call became a dead letter");
-            runtime
-                .metrics
-                .dead_lettered(runtime.worker.category().as_str());
-            Verdict::Ack
-        }
-        Err(fault) => Verdict::Requeue(fault),
-    }
 }
 
 /// What the caller traces the request as.

@@ -9,6 +9,7 @@ mod cancels;
 mod consumer;
 mod control;
 mod dead_letter;
+mod faults;
 mod handle;
 mod job;
 mod mirror;
@@ -37,7 +38,7 @@ use uuid::Uuid;
 use crate::events::Events;
 use crate::{Error, Worker};
 use cancels::Cancels;
-use dead_letter::Faults;
+use faults::Faults;
 use presence::Presence;
 
 /// Time that running calls have to end; leaves some of the process's own for closing.

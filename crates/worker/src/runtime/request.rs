@@ -93,6 +93,12 @@ impl Request {
         }
     }
 
+    /// How long a call like this may take, whenever it is made.
+    pub(super) fn usual_time(&self) -> Duration {
+        let asked = self.timeout.unwrap_or(self.about.default_deadline);
+        asked.min(self.about.max_deadline)
+    }
+
     /// How long the handler may run: until the caller's deadline, within its own longest.
     pub(super) fn time_left(&self, message: &Message) -> Duration {
         let asked = until_deadline(message)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bus::memory::MemoryBus;
 use bus::{Bus, BusState, Error, Link, Publish, PublishError, QueueState, Stats};
+use protocol::headers;
 use tokio::sync::{Semaphore, watch};
 
 use crate::site::REPLIES;
@@ -21,6 +22,8 @@ pub(crate) struct Unruly {
     /// Replies wait for a permit.
     pub(crate) holds_replies: AtomicBool,
     pub(crate) release: Semaphore,
+    /// Dead letters are refused, so many times.
+    pub(crate) refuses_letters: AtomicUsize,
     /// The broker says that the queue has no consumer.
     pub(crate) forgets_consumers: AtomicBool,
     pub(crate) links: AtomicUsize,
@@ -34,6 +37,7 @@ impl Unruly {
             replies: AtomicUsize::new(0),
             holds_replies: AtomicBool::new(false),
             release: Semaphore::new(0),
+            refuses_letters: AtomicUsize::new(0),
             forgets_consumers: AtomicBool::new(false),
             links: AtomicUsize::new(0),
         })
@@ -50,6 +54,13 @@ impl Bus for Unruly {
             }
             if self.loses_replies.load(Ordering::SeqCst) {
                 return Err(PublishError::Lost);
+            }
+        }
+        if publish.message.kind.as_deref() == Some(headers::kind::DEAD_LETTER) {
+            let left = self.refuses_letters.load(Ordering::SeqCst);
+            if left > 0 {
+                self.refuses_letters.store(left - 1, Ordering::SeqCst);
+                return Err(PublishError::Busy(publish.routing_key));
             }
         }
         self.memory.publish(publish).await
