@@ -8,6 +8,7 @@
 
 mod alarms;
 mod calls;
+mod letters;
 mod messages;
 mod outages;
 mod own_broker;

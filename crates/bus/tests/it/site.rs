@@ -157,6 +157,21 @@ impl Site {
         channel.queue_delete(queue.into(), options).await.unwrap();
     }
 
+    /// Lowers by a policy how many messages a queue holds.
+    pub(crate) async fn lower_limit(&self, queue: &str, limit: usize) {
+        let Kind::RabbitMq(vhost) = &self.kind else {
+            panic!("only on RabbitMQ")
+        };
+        let expression = format!(
+            "begin ok = rabbit_policy:parse_set(<<\"{}\">>, <<\"lower\">>, <<\"^{}$\">>, \
+             <<\"{{\\\"max-length\\\":{limit}}}\">>, <<\"0\">>, <<\"queues\">>, \
+             <<\"testkit\">>), \"set\" end",
+            vhost.name(),
+            queue.replace('.', "[.]"),
+        );
+        vhost.broker().eval(&expression).await.unwrap();
+    }
+
     pub(crate) async fn link(&self) -> Box<dyn Link> {
         self.bus.open("test").await.unwrap()
     }
