@@ -115,7 +115,7 @@ impl Gateway {
             instance.clone(),
             caller.clone(),
             HashSet::new(),
-            hub.clone(),
+            (hub.clone(), service::Health::default()),
         );
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         let keys = Arc::new(Keyring::random());

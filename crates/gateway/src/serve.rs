@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bus::{Backoff, Bus, Caller};
 use seal::Keyring;
-use service::Process;
-use service::health::Component;
+use service::health::{Component, LONGEST_TURN};
+use service::{Health, Process};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, sleep, timeout};
@@ -63,6 +63,7 @@ pub struct Server {
     shutdown: CancellationToken,
     /// Down until replies can arrive.
     broker: Component,
+    health: Health,
 }
 
 impl Server {
@@ -90,7 +91,7 @@ impl Server {
             instance.clone(),
             caller.clone(),
             config.patient.clone(),
-            hub.clone(),
+            (hub.clone(), process.health.clone()),
         );
         let events = news::Listener::new(Arc::clone(&bus), names.clone(), &instance, hub.clone());
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
@@ -124,6 +125,7 @@ impl Server {
             backoff: config.backoff,
             shutdown: process.shutdown.clone(),
             broker: process.health.component("broker"),
+            health: process.health.clone(),
         })
     }
 
@@ -204,9 +206,9 @@ impl Server {
         supports.spawn(until(stop.clone(), async move {
             gateway.sessions.run(&gateway.peers).await;
         }));
-        let gateway = Arc::clone(&self.gateway);
+        let (gateway, health) = (Arc::clone(&self.gateway), self.health.clone());
         supports.spawn(until(stop.clone(), async move {
-            gateway.queues.watch(&gateway.catalogue).await;
+            gateway.queues.watch(&gateway.catalogue, &health).await;
         }));
         supports.spawn(until(stop.clone(), self.watch()));
         supports
@@ -216,10 +218,12 @@ impl Server {
     fn watch(&self) -> impl Future<Output = ()> + use<> {
         let broker = self.broker.clone();
         let gateway = Arc::clone(&self.gateway);
+        let pulse = self.health.pulse("bus watch", LONGEST_TURN);
         async move {
             let mut look = interval(LOOK_EVERY);
             loop {
                 look.tick().await;
+                pulse.beat();
                 if gateway.caller.is_connected() {
                     broker.up();
                 } else {

@@ -86,6 +86,11 @@ pub struct Digest {
     pub instance: Instance,
     /// The digest of its last announcement.
     pub digest: String,
+    /// When the newest request that it has ever taken was made, in milliseconds since the Unix
+    /// epoch: queues are first in, first out, so what still waits is newer. Absent before the
+    /// first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_up_to: Option<u64>,
 }
 
 /// A cancel on `{prefix}.cancel.{category}`, as parameters of `notifications/cancelled`.

@@ -1,20 +1,28 @@
-//! Which dependency of a process is up or down, and the HTTP routes that tell.
+//! How a process is, and the HTTP routes that tell.
 //!
-//! A component that is registered is down until it says that it is up.
+//! *Healthy* is one whose required components are up; *ready* one that is healthy and does not
+//! shut down; *live* one whose loops turn, whatever it can reach. A component that is registered
+//! is down until it says that it is up.
 
 mod http;
+mod pulse;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 pub use http::{router, serve};
+use pulse::Pulses;
+pub use pulse::{LONGEST_TURN, Liveness, Pulse, Stuck};
 
 /// The health of one process. Clones share their state.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<State>>);
+pub struct Health {
+    state: Arc<Mutex<State>>,
+    pulses: Pulses,
+}
 
 /// One dependency, as the part of the process that knows it sees it. Clones share their state.
 #[derive(Clone, Debug)]
@@ -42,6 +50,26 @@ pub struct Report {
     pub draining: bool,
     /// The components by name.
     pub components: BTreeMap<String, ComponentReport>,
+    /// The categories by name, where the process watches their queues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub categories: Option<BTreeMap<String, CategoryReport>>,
+}
+
+/// What `/health` says about the calls of one category. It decides nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CategoryReport {
+    /// Worker processes that have announced themselves and are not silent.
+    pub workers: usize,
+    /// Consumers of the work queue; `None` while the broker does not say.
+    pub consumers: Option<u32>,
+    /// Messages that wait in the work queue; `None` while the broker does not say.
+    pub depth: Option<u32>,
+    /// The longest that the oldest of them can have waited, in milliseconds; `None` where none
+    /// waits, or nothing is known of those that do.
+    pub oldest_message_age_ms: Option<u64>,
+    /// Whole seconds since a call of the category through this process had a result that is no
+    /// error; `None` where none ever had.
+    pub last_success_seconds_ago: Option<u64>,
 }
 
 /// What `/health` says about a component.
@@ -62,6 +90,7 @@ pub struct ComponentReport {
 struct State {
     draining: bool,
     components: BTreeMap<String, ComponentState>,
+    categories: Option<BTreeMap<String, CategoryReport>>,
 }
 
 #[derive(Debug)]
@@ -86,6 +115,24 @@ impl Health {
         self.register(name.into(), false)
     }
 
+    /// Says what the process has just seen of every category's calls.
+    pub fn set_categories(&self, categories: BTreeMap<String, CategoryReport>) {
+        self.state().categories = Some(categories);
+    }
+
+    /// Watches a loop: the process is not live any more when it takes longer than this for a
+    /// turn, [`LONGEST_TURN`] as a rule.
+    #[must_use]
+    pub fn pulse(&self, name: impl Into<String>, longest: Duration) -> Pulse {
+        self.pulses.begin(name.into(), longest)
+    }
+
+    /// Whether the loops of the process turn.
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        self.pulses.liveness()
+    }
+
     /// Says that the process is shutting down: from now on it is not ready.
     pub fn drain(&self) {
         self.state().draining = true;
@@ -105,6 +152,7 @@ impl Health {
                 .iter()
                 .map(|(name, component)| (name.clone(), component.report()))
                 .collect(),
+            categories: state.categories.clone(),
         }
     }
 
@@ -130,7 +178,7 @@ impl Health {
 
     /// No code panics while it holds the lock, and the state is valid at every point anyway.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

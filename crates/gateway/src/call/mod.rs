@@ -277,6 +277,9 @@ impl RunningCall {
         self.span.record("outcome", outcome.as_str());
         self.span
             .in_scope(|| debug!(outcome = outcome.as_str(), "call ended"));
+        if outcome == Outcome::Ok {
+            self.gateway.queues.succeeded(&self.call.category);
+        }
         if let Some(metrics) = self.metrics.take() {
             metrics.finish(outcome);
         }

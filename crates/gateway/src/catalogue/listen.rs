@@ -9,6 +9,8 @@ use bus::{
 use futures::{FutureExt, StreamExt};
 use protocol::control::{self, Announcement, Digest};
 use protocol::{Category, Change, Envelope, Instance, Names, headers, response};
+use service::Health;
+use service::health::LONGEST_TURN;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -37,7 +39,8 @@ pub(crate) struct Listener {
     instance: String,
     caller: Caller,
     generation: AtomicU64,
-    registry: Mutex<Registry>,
+    registry: Arc<Mutex<Registry>>,
+    health: Health,
     writer: Writer,
     hub: Hub,
 }
@@ -51,7 +54,7 @@ struct Asking {
 
 impl Listener {
     /// A listener and the catalogue it keeps. What the categories in `always_listed` announced
-    /// stays listed without a worker. `hub` is told which lists change, once the workers that
+    /// stays listed without a worker. `health` watches the loop; `hub` is told which lists change, once the workers that
     /// were running at the start have been heard.
     pub(crate) fn new(
         bus: Arc<dyn Bus>,
@@ -59,16 +62,18 @@ impl Listener {
         instance: String,
         caller: Caller,
         always_listed: HashSet<Category>,
-        hub: Hub,
+        (hub, health): (Hub, Health),
     ) -> (Self, Catalogue) {
-        let (writer, catalogue) = Catalogue::new();
+        let registry = Arc::new(Mutex::new(Registry::new(always_listed)));
+        let (writer, catalogue) = Catalogue::new(Arc::clone(&registry));
         let listener = Self {
             bus,
             names,
             instance,
             caller,
             generation: AtomicU64::new(0),
-            registry: Mutex::new(Registry::new(always_listed)),
+            registry,
+            health,
             writer,
             hub,
         };
@@ -107,7 +112,9 @@ impl Listener {
         };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pulse = self.health.pulse("announcements", LONGEST_TURN);
         loop {
+            pulse.beat();
             tokio::select! {
                 delivery = consumer.next() => {
                     let Some(delivery) = delivery else { return Err(ended()) };

@@ -11,14 +11,18 @@ mod listen;
 mod registry;
 mod snapshot;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use protocol::Category;
+use registry::Registry;
 use tokio::sync::watch;
 
 pub(crate) use item::{Deadlines, Item};
 pub(crate) use kind::Kind;
 pub(crate) use listen::Listener;
+pub(crate) use registry::Crew;
 pub(crate) use snapshot::Snapshot;
 
 /// How long a request waits at the start of the process for the workers to be heard.
@@ -29,6 +33,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Catalogue {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     settled: watch::Receiver<bool>,
+    registry: Arc<Mutex<Registry>>,
 }
 
 /// The writing side of a [`Catalogue`].
@@ -39,7 +44,7 @@ struct Writer {
 }
 
 impl Catalogue {
-    fn new() -> (Writer, Self) {
+    fn new(registry: Arc<Mutex<Registry>>) -> (Writer, Self) {
         let (snapshot, reader) = watch::channel(Arc::new(Snapshot::default()));
         let (settled, is_settled) = watch::channel(false);
         (
@@ -47,6 +52,7 @@ impl Catalogue {
             Self {
                 snapshot: reader,
                 settled: is_settled,
+                registry,
             },
         )
     }
@@ -54,6 +60,12 @@ impl Catalogue {
     /// The catalogue at this moment.
     pub(crate) fn now(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// The live workers by category.
+    pub(crate) fn crews(&self) -> BTreeMap<Category, Crew> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.crews()
     }
 
     /// Waits until the workers that were running when this process started have had the

@@ -47,6 +47,16 @@ struct Live {
     digest: String,
     offer: Arc<Offer>,
     last_word: Instant,
+    /// See [`Digest::taken_up_to`].
+    taken_up_to: Option<u64>,
+}
+
+/// The live workers of one category.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Crew {
+    pub(crate) workers: usize,
+    /// See [`Digest::taken_up_to`]: of all of them.
+    pub(crate) taken_up_to: Option<u64>,
 }
 
 impl Registry {
@@ -89,6 +99,7 @@ impl Registry {
             digest: announcement.digest,
             offer,
             last_word: now,
+            taken_up_to: None,
         };
         self.instances.insert(instance, live);
     }
@@ -98,6 +109,7 @@ impl Registry {
         match self.instances.get_mut(&digest.instance) {
             Some(live) if live.digest == digest.digest => {
                 live.last_word = now;
+                live.taken_up_to = digest.taken_up_to.max(live.taken_up_to);
                 true
             }
             _ => false,
@@ -130,6 +142,17 @@ impl Registry {
                 .map(|(gone, _)| gone),
         );
         gone
+    }
+
+    /// Who works, by category.
+    pub(crate) fn crews(&self) -> BTreeMap<Category, Crew> {
+        let mut crews: BTreeMap<Category, Crew> = BTreeMap::new();
+        for (instance, live) in &self.instances {
+            let crew = crews.entry(instance.category.clone()).or_default();
+            crew.workers += 1;
+            crew.taken_up_to = crew.taken_up_to.max(live.taken_up_to);
+        }
+        crews
     }
 
     /// Gives every instance a new lease: nobody could be heard until now.

@@ -185,6 +185,7 @@ fn digests_keep_an_instance_and_silence_removes_it() {
     let digest = |text: &str| Digest {
         instance: speaker("a", "network"),
         digest: text.to_owned(),
+        taken_up_to: None,
     };
     let known = protocol::control::digest_of(
         "1.0.0",
@@ -420,7 +421,7 @@ async fn the_hub_is_told_of_changes_after_the_first_workers_were_heard() {
         "g".into(),
         caller,
         always_listed,
-        hub,
+        (hub, service::Health::default()),
     );
     let stop = CancellationToken::new();
     let backoff = Backoff::default();

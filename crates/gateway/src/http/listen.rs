@@ -11,7 +11,8 @@ use hyper::server::conn::http1;
 use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use service::{Process, health};
+use service::health::LONGEST_TURN;
+use service::{Health, Process, health};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -42,6 +43,7 @@ pub(crate) struct Listening {
     listener: TcpListener,
     router: Router,
     gateway: Arc<Gateway>,
+    health: Health,
 }
 
 impl Listening {
@@ -81,6 +83,7 @@ impl Listening {
             listener,
             router,
             gateway,
+            health: process.health.clone(),
         })
     }
 
@@ -97,7 +100,9 @@ impl Listening {
         let mut connections = JoinSet::new();
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut sweep = interval(SWEEP_EVERY);
+        let pulse = self.health.pulse("http port", LONGEST_TURN);
         loop {
+            pulse.beat();
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(_) = connections.join_next() => continue,
@@ -122,7 +127,7 @@ impl Listening {
                 }
             }
         }
-        drop(self.listener);
+        drop((self.listener, pulse));
         let open = connections.len();
         if open > 0 {
             info!(open, "waiting for open connections");

@@ -11,6 +11,7 @@
 mod crowd;
 mod harness;
 mod headers;
+mod health;
 mod legacy;
 mod limits;
 mod modern;

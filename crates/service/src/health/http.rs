@@ -1,4 +1,4 @@
-//! `/health`, `/ready` and `/metrics`.
+//! `/health`, `/ready`, `/live` and `/metrics`.
 
 use std::future::IntoFuture;
 use std::io;
@@ -10,10 +10,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Health, Status};
+use super::{Health, Report, Status};
 use crate::metrics::{self, Metrics};
 
 /// Time that open requests have to end once the port closes.
@@ -22,12 +23,15 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The routes, to be served alone with [`serve`] or merged into those of another port.
 ///
 /// - `GET /health`: the report; 200 if every required component is up, otherwise 503.
-/// - `GET /ready`: the same report; 503 also while the process drains.
+/// - `GET /ready`: the same report without the categories; 503 also while the process drains.
+/// - `GET /live`: the loops that are stuck; 503 if there are any. The broker plays no part in it:
+///   to start the process again does not bring that back.
 /// - `GET /metrics`: the `OpenMetrics` text.
 pub fn router(health: Health, metrics: Metrics) -> Router {
     let health = Router::new()
         .route("/health", get(report))
         .route("/ready", get(ready))
+        .route("/live", get(live))
         .with_state(health);
     Router::new()
         .route("/metrics", get(exposition))
@@ -64,9 +68,17 @@ async fn report(State(health): State<Health>) -> Response {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let report = health.report();
+    let report = Report {
+        categories: None,
+        ..health.report()
+    };
     let is_ready = report.status == Status::Up && !report.draining;
     json(is_ready, &report)
+}
+
+async fn live(State(health): State<Health>) -> Response {
+    let liveness = health.liveness();
+    json(liveness.status == Status::Up, &liveness)
 }
 
 async fn exposition(State(metrics): State<Metrics>) -> Response {
@@ -77,7 +89,7 @@ async fn exposition(State(metrics): State<Metrics>) -> Response {
     (headers, metrics.encode()).into_response()
 }
 
-fn json(is_good: bool, report: &super::Report) -> Response {
+fn json(is_good: bool, report: &impl Serialize) -> Response {
     let code = if is_good {
         StatusCode::OK
     } else {

@@ -49,7 +49,7 @@ pub struct Settings {
 
     /// Where a process listens on `HEALTH_PORT`.
     pub health_host: Host,
-    /// Port for `/health`, `/ready` and `/metrics` of a process that does not serve HTTP
+    /// Port for `/health`, `/ready`, `/live` and `/metrics` of a process that does not serve HTTP
     /// otherwise, such as a worker. `0` opens no port.
     #[serde(deserialize_with = "text::parse")]
     pub health_port: u16,

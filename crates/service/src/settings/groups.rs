@@ -29,7 +29,7 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         title: "Health and metrics",
-        about: "The gateway answers `/health`, `/ready` and `/metrics` on its HTTP port; \
+        about: "The gateway answers `/health`, `/ready`, `/live` and `/metrics` on its HTTP port; \
                 other processes on a port of their own.",
         keys: &["health_port", "health_host"],
     },

@@ -1,6 +1,9 @@
 //! The routes of the health port, over a real socket.
 
-use service::health::{router, serve};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use service::health::{CategoryReport, LONGEST_TURN, router, serve};
 use service::{Health, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -81,6 +84,42 @@ async fn a_draining_process_is_healthy_and_not_ready() {
     port.check("GET /ready", &["HTTP/1.1 503", r#""draining":true"#])
         .await;
     port.check("GET /health", &["HTTP/1.1 200"]).await;
+}
+
+#[tokio::test]
+async fn health_tells_of_each_category_and_readiness_does_not() {
+    let port = Port::open().await;
+    let network = CategoryReport {
+        workers: 2,
+        consumers: Some(3),
+        ..CategoryReport::default()
+    };
+    let categories = BTreeMap::from([("network".to_owned(), network)]);
+    port.health.set_categories(categories);
+    let told = r#""categories":{"network":{"workers":2,"consumers":3,"depth":null,"oldest_message_age_ms":null,"last_success_seconds_ago":null}}"#;
+    port.check("GET /health", &["HTTP/1.1 200", told]).await;
+    port.check("GET /ready", &["HTTP/1.1 200", r#""components":{}}"#])
+        .await;
+}
+
+#[tokio::test]
+async fn a_process_without_its_broker_is_live_and_one_with_a_stuck_loop_is_not() {
+    let port = Port::open().await;
+    port.health.component("broker").down("connection refused");
+    port.health.drain();
+    let turning = port.health.pulse("turning", LONGEST_TURN);
+    port.check(
+        "GET /live",
+        &["HTTP/1.1 200", r#"{"status":"up","stuck":[]}"#],
+    )
+    .await;
+    let _stuck = port.health.pulse("stuck loop", Duration::ZERO);
+    turning.beat();
+    let parts = [
+        "HTTP/1.1 503",
+        r#"{"status":"down","stuck":[{"name":"stuck loop","for_seconds":0}]}"#,
+    ];
+    port.check("GET /live", &parts).await;
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ wins. docs/configuration.md lists all of them; those that matter most to a worke
   AMQP_PREFETCH_COUNT    calls that each consumer runs at once
   SCAN_SCOPE_ALLOW       what tools may touch (loopback and private networks)
   SCAN_SCOPE_DENY        what tools may never touch
-  HEALTH_PORT            port for /health, /ready and /metrics (0: none)
+  HEALTH_PORT            port for /health, /ready, /live and /metrics (0: none)
   LOG_FORMAT, RUST_LOG   human or json; how much
 
 Examples:

@@ -7,6 +7,7 @@ use bus::{Headers, Message, Publish};
 use protocol::control::{ANNOUNCE, DIGEST, GOODBYE};
 use protocol::{Announcement, Digest, Instance, Names, headers, response};
 use serde::Serialize;
+use service::health::LONGEST_TURN;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout, timeout_at};
 
 use super::{DRAIN_TIME, Runtime};
@@ -27,7 +28,10 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut was_consuming = false;
     let mut ticks = interval_at(Instant::now() + INTERVAL, INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let name = format!("{} announcer", runtime.worker.category());
+    let pulse = runtime.health.pulse(name, LONGEST_TURN);
     loop {
+        pulse.beat();
         tokio::select! {
             biased;
             () = runtime.stop.cancelled() => break,
@@ -46,6 +50,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             _ = ticks.tick() => announcer.tick().await,
         }
     }
+    drop(pulse);
     announcer.leave().await;
 }
 
@@ -99,6 +104,7 @@ impl<'a> Announcer<'a> {
         let digest = Digest {
             instance: self.announcement.instance.clone(),
             digest: self.announcement.digest.clone(),
+            taken_up_to: self.runtime.taken.up_to(),
         };
         self.publish(DIGEST, &digest).await;
     }

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use bus::{Consumer, Delivery, Error, Link, Queue};
 use futures::StreamExt;
+use service::health::LONGEST_TURN;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::handle::{Seat, handle};
 use super::{DRAIN_TIME, Runtime, control};
 
 /// How long deliveries that were on their way may still come after consuming has stopped.
 const ON_THEIR_WAY: Duration = Duration::from_secs(1);
+
+/// How often the loop turns at least.
+const TURN: Duration = Duration::from_secs(5);
 
 /// One connection's life: declare, consume, and hand each delivery to a task of its own.
 ///
@@ -32,7 +36,11 @@ pub(super) async fn session(
     });
     let mut renew = runtime.renew.subscribe();
     let mut calls = JoinSet::new();
+    let name = format!("{} consumer", runtime.worker.category());
+    let pulse = runtime.health.pulse(name, LONGEST_TURN);
+    let mut turn = interval(TURN);
     loop {
+        pulse.beat();
         tokio::select! {
             biased;
             () = runtime.stop.cancelled() => break,
@@ -44,10 +52,14 @@ pub(super) async fn session(
             }
             delivery = deliveries.next() => {
                 let delivery = delivery.ok_or_else(|| ended("the work queue is gone"))?;
+                runtime.taken.note(&delivery.message);
                 calls.spawn(handle(Arc::clone(&seat), delivery));
             }
+            // Without anything to do it turns all the same.
+            _ = turn.tick() => {}
         }
     }
+    drop(pulse);
     drain(&runtime, deliveries, control, calls).await;
     drop(consuming);
     Ok(())

@@ -18,6 +18,7 @@ mod presence;
 mod recent;
 mod reply;
 mod request;
+mod taken;
 
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,7 @@ use std::time::Duration;
 use bus::{Backoff, Bus, supervise};
 use protocol::{Category, Change, Event, Names};
 use service::process::DRAIN_DEADLINE;
-use service::{Metrics, Process, Settings, broker};
+use service::{Health, Metrics, Process, Settings, broker};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -40,6 +41,7 @@ use crate::{Error, Worker};
 use cancels::Cancels;
 use faults::Faults;
 use presence::Presence;
+use taken::Taken;
 
 /// Time that running calls have to end; leaves some of the process's own for closing.
 const DRAIN_TIME: Duration = DRAIN_DEADLINE.saturating_sub(Duration::from_secs(3));
@@ -56,6 +58,8 @@ struct Runtime {
     capacity: u32,
     metrics: Metrics,
     presence: Presence,
+    health: Health,
+    taken: Taken,
     cancels: Arc<Cancels>,
     faults: Faults,
     /// Where handlers tell of changes.
@@ -166,6 +170,8 @@ impl Runtime {
             capacity: consumers * u32::from(prefetch(&worker, settings).get()),
             metrics: process.metrics.clone(),
             presence: Presence::new(component),
+            health: process.health.clone(),
+            taken: Taken::default(),
             cancels: Arc::default(),
             faults: Faults::default(),
             acked: Mutex::default(),

@@ -224,10 +224,21 @@ impl Worker {
     }
 
     pub async fn digest(&self, digest: &str) {
+        self.digest_having_taken(digest, None).await;
+    }
+
+    /// Says that it is there, and when the newest request that it has taken was made.
+    pub async fn taken_up_to(&self, unix_ms: u64) {
+        let digest = self.announcement.digest.clone();
+        self.digest_having_taken(&digest, Some(unix_ms)).await;
+    }
+
+    async fn digest_having_taken(&self, digest: &str, taken_up_to: Option<u64>) {
         let instance = self.announcement.instance.clone();
         let digest = Digest {
             instance,
             digest: digest.to_owned(),
+            taken_up_to,
         };
         say(&self.bus, &self.names, control::DIGEST, &digest).await;
     }
