@@ -3,11 +3,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Backoff, Bus, Caller};
+use bus::{Backoff, Bus, BusState, Caller};
 use seal::Keyring;
 use service::health::{Component, LONGEST_TURN};
 use service::{Health, Process};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -63,6 +64,10 @@ pub struct Server {
     shutdown: CancellationToken,
     /// Down until replies can arrive.
     broker: Component,
+    /// Down while the broker takes no calls. It decides nothing: every replica has the same
+    /// broker, so another one would do no better, and all but calls is served.
+    publishing: Component,
+    state: watch::Receiver<BusState>,
     health: Health,
 }
 
@@ -84,7 +89,7 @@ impl Server {
             instance.clone(),
             config.message_ttl,
         );
-        let hub = Hub::new();
+        let (hub, state) = (Hub::new(), bus.state());
         let (listener, catalogue) = Listener::new(
             Arc::clone(&bus),
             names.clone(),
@@ -125,6 +130,8 @@ impl Server {
             backoff: config.backoff,
             shutdown: process.shutdown.clone(),
             broker: process.health.component("broker"),
+            publishing: process.health.optional_component("publishing"),
+            state,
             health: process.health.clone(),
         })
     }
@@ -216,7 +223,8 @@ impl Server {
 
     /// Keeps the health of the bus, and how much is kept for clients, up to date for ever.
     fn watch(&self) -> impl Future<Output = ()> + use<> {
-        let broker = self.broker.clone();
+        let (broker, publishing) = (self.broker.clone(), self.publishing.clone());
+        let state = self.state.clone();
         let gateway = Arc::clone(&self.gateway);
         let pulse = self.health.pulse("bus watch", LONGEST_TURN);
         async move {
@@ -228,6 +236,16 @@ impl Server {
                     broker.up();
                 } else {
                     broker.down("no connection to the message broker");
+                }
+                match &*state.borrow() {
+                    BusState::Connected => publishing.up(),
+                    BusState::Disconnected => {
+                        publishing.down("no connection to the message broker");
+                    }
+                    BusState::Blocked(reason) => {
+                        publishing
+                            .down(format!("the message broker has raised an alarm: {reason}"));
+                    }
                 }
                 let (sessions, streams) = (gateway.sessions.len(), gateway.streams.len());
                 let inputs = gateway.inputs.pending();

@@ -232,3 +232,34 @@ async fn a_full_queue_is_told_at_once_in_both_eras() {
         .unwrap();
     check_busy(&legacy, "queue_full", "5", &json!(2));
 }
+
+#[tokio::test]
+async fn an_alarm_of_the_broker_is_told_at_once_in_both_eras_and_leaves_the_gateway_ready() {
+    let (bus, _workers, gate) = lab(100, 100).await;
+    let client = gate.client();
+    let session = client.session("2025-11-25").await;
+    bus.block("low on memory");
+    let modern = timeout(AT_ONCE, client.call("ping", json!({}))).await;
+    check_busy(&modern.unwrap(), "broker_alarm", "5", &json!(1));
+    let body = legacy_call(2, "ping", json!({}));
+    let legacy = timeout(AT_ONCE, client.legacy(&session, &body)).await;
+    check_busy(&legacy.unwrap(), "broker_alarm", "5", &json!(2));
+    let health = &gate.process.health;
+    eventually("the alarm is told", async || {
+        let publishing = health.report().components["publishing"].clone();
+        publishing
+            .reason
+            .is_some_and(|reason| reason.contains("low on memory"))
+    })
+    .await;
+    assert!(
+        health.is_ready(),
+        "lists and sessions are served all the same"
+    );
+    bus.unblock();
+    eventually("calls are taken again", async || {
+        let answer = client.call("ping", json!({})).await;
+        answer.status == StatusCode::OK && health.report().components["publishing"].reason.is_none()
+    })
+    .await;
+}

@@ -262,6 +262,32 @@ async fn a_queue_of_another_version_ends_the_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_queues_are_deleted_makes_them_anew() {
+    let greet = Tool::new("greet", async |_: Context, _: Nothing| {
+        let text = "hello".to_owned();
+        Ok::<_, ToolError>(Text { text })
+    });
+    let mut site = Site::with(lab::worker().tool(greet)).await;
+    assert_eq!(answer(site.call("greet", "a")).await, "hello");
+    let vhost = site.vhost.name();
+    // Every queue of the virtual host but the caller's: the worker's own control queue goes too.
+    let delete = format!(
+        r#"integer_to_list(length([rabbit_amqqueue:delete(Q, false, false, <<"test">>)
+            || Q <- rabbit_amqqueue:list(<<"{vhost}">>),
+            binary:match(element(4, amqqueue:get_name(Q)), <<"responses">>) =:= nomatch]))"#
+    );
+    let deleted = site.vhost.broker().eval(&delete).await.unwrap();
+    assert_eq!(deleted, "3", "work, dead letters, control");
+    until("the worker to be ready again", async || {
+        site.state().await.consumers == 1 && site.process.health.is_ready()
+    })
+    .await;
+    assert_eq!(answer(site.call("greet", "b")).await, "hello");
+    site.stop().await;
+    site.tasks.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn notifications_come_in_order_and_events_reach_who_listens() {
     let talk = Tool::new("talk", async |context: Context, _: Nothing| {
         context.notify(Change::ToolsListChanged);
