@@ -22,7 +22,7 @@ use crate::request::{Request, Speaker};
 pub(crate) enum CallerScope<'a> {
     /// A session of HTTP.
     Session(Uuid),
-    /// The one client on standard input of this gateway, whatever sessions it begins.
+    /// The one client on standard input, whatever sessions it begins.
     Stdio(&'a str),
     /// A client without a session, by the whole value of its header `Authorization`.
     Credentials(&'a [u8]),
@@ -31,10 +31,10 @@ pub(crate) enum CallerScope<'a> {
 }
 
 impl<'a> CallerScope<'a> {
-    /// Whose request it is, at the gateway of this instance.
-    pub(crate) fn of(request: &'a Request<'_>, speaker: Speaker<'_>, instance: &'a str) -> Self {
+    /// Whose request it is; `stdio` is the client on standard input, if it comes from there.
+    pub(crate) fn of(request: &'a Request<'_>, speaker: Speaker<'_>, stdio: &'a str) -> Self {
         match (request.headers, speaker.session()) {
-            (None, _) => Self::Stdio(instance),
+            (None, _) => Self::Stdio(stdio),
             (Some(_), Some(session)) => Self::Session(session.id()),
             (Some(headers), None) => {
                 credentials(headers).unwrap_or_else(|| Self::Anonymous(program(request)))
@@ -46,7 +46,7 @@ impl<'a> CallerScope<'a> {
     pub(crate) fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
         let (kind, own): (u8, &[u8]) = match self {
             Self::Session(id) => (1, id.as_bytes()),
-            Self::Stdio(instance) => (2, instance.as_bytes()),
+            Self::Stdio(client) => (2, client.as_bytes()),
             Self::Credentials(value) => (3, value),
             Self::Anonymous(name) => (4, name.as_bytes()),
         };
@@ -89,7 +89,7 @@ impl fmt::Debug for CallerScope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(id) => write!(f, "Session({id})"),
-            Self::Stdio(instance) => write!(f, "Stdio({instance})"),
+            Self::Stdio(client) => write!(f, "Stdio({client})"),
             // It is a secret.
             Self::Credentials(_) => f.write_str("Credentials(..)"),
             Self::Anonymous(name) => write!(f, "Anonymous({name:?})"),

@@ -15,6 +15,9 @@ use crate::bulkhead::Limits;
 pub struct Config {
     /// Whether to serve newline-delimited JSON-RPC on standard input and output.
     pub stdio: bool,
+    /// Whose calls come over standard input, for gateways that have a client in common: it meets
+    /// its own idempotency keys at each of them. Without it every gateway has a client of its own.
+    pub stdio_client: Option<String>,
     /// Where to serve Streamable HTTP, if at all.
     pub http: Option<Http>,
     /// Whether the AMQP front was asked for, which does not exist yet.
@@ -78,6 +81,7 @@ impl Config {
         let session_keys = keys.map(|keys| Keyring::parse(keys.expose()));
         Ok(Self {
             stdio: serves(Transport::Stdio),
+            stdio_client: None,
             http: serves(Transport::Http).then(|| Http {
                 host: settings.http_host.as_str().to_owned(),
                 port: settings.http_port,

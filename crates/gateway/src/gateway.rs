@@ -34,6 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) caller: Caller,
     /// Categories whose calls wait for a worker until their deadline.
     pub(crate) patient: HashSet<Category>,
+    /// What tells the client on standard input from those of other gateways.
+    pub(crate) stdio_client: String,
     pub(crate) metrics: Metrics,
     /// Seals what clients keep for the gateway.
     pub(crate) keys: Arc<Keyring>,
@@ -128,6 +130,7 @@ impl Gateway {
             bulkhead: Arc::new(Bulkhead::new(crate::bulkhead::Limits::default())),
             caller,
             patient: HashSet::new(),
+            stdio_client: peers.instance().to_owned(),
             metrics: Metrics::default(),
             inputs: Inputs::new(peers.clone(), std::time::Duration::from_mins(30)),
             hub,

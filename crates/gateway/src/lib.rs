@@ -18,10 +18,6 @@ mod budget;
 mod bulkhead;
 mod busy;
 mod call;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "idempotency keys are about to use all of it")
-)]
 mod caller_scope;
 mod catalogue;
 mod config;

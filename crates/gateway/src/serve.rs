@@ -99,6 +99,7 @@ impl Server {
             (hub.clone(), process.health.clone()),
         );
         let events = news::Listener::new(Arc::clone(&bus), names.clone(), &instance, hub.clone());
+        let stdio_client = config.stdio_client.unwrap_or_else(|| instance.clone());
         let peers = Peers::new(Arc::clone(&bus), names.clone(), instance);
         let gateway = Arc::new(Gateway {
             catalogue,
@@ -107,6 +108,7 @@ impl Server {
             bulkhead: Arc::new(Bulkhead::new(config.limits)),
             caller,
             patient: config.patient,
+            stdio_client,
             metrics: process.metrics.clone(),
             sessions,
             keys,

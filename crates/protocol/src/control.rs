@@ -26,6 +26,16 @@ pub const FAULT: &str = "opendiscovery/fault";
 /// Method of a message of type `started`, sent to a caller's reply queue.
 pub const STARTED: &str = "opendiscovery/started";
 
+/// Method with which a worker tells the others of its category that it is about to run a call
+/// with a key of its caller.
+pub const ANSWERS_CLAIM: &str = "opendiscovery/answers/claim";
+/// Method with which it tells that it will not, or that there is no answer to keep.
+pub const ANSWERS_RELEASE: &str = "opendiscovery/answers/release";
+/// Method with which it tells the answer.
+pub const ANSWERS_KEEP: &str = "opendiscovery/answers/keep";
+/// Method with which a worker sees how far it has heard the others; sent to itself.
+pub const ANSWERS_MARK: &str = "opendiscovery/answers/mark";
+
 /// Which worker process speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instance {

@@ -5,6 +5,9 @@ use serde_json::value::RawValue;
 use crate::json::{Members, as_string};
 use crate::{Error, mcp};
 
+/// Longest key that a caller may give a call, in bytes.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+
 /// One JSON-RPC 2.0 message, borrowed from the bytes it came in.
 ///
 /// Only the outermost object is read; identifier, parameters and result stay raw text, so
@@ -273,6 +276,24 @@ impl<'a> Meta<'a> {
             ))),
         }
     }
+
+    /// The key of [`mcp::meta::IDEMPOTENCY_KEY`].
+    ///
+    /// # Errors
+    /// [`Error::Params`] when the value is not a string of 1 to 255 bytes.
+    pub fn idempotency_key(&self) -> Result<Option<Cow<'a, str>>, Error> {
+        let key = mcp::meta::IDEMPOTENCY_KEY;
+        if self.get(key).is_none() {
+            return Ok(None);
+        }
+        match self.string(key) {
+            Some(text) if (1..=MAX_IDEMPOTENCY_KEY).contains(&text.len()) => Ok(Some(text)),
+            _ => Err(Error::Params(format!(
+                "_meta key {key:?} must be a string of 1 to {MAX_IDEMPOTENCY_KEY} bytes, such as \
+                 a UUID that is made once for the call and sent with each repetition of it",
+            ))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -280,6 +301,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_key_of_the_caller_is_a_short_text() {
+        let key = |value: &str| {
+            let text = format!(r#"{{"_meta":{{"opendiscovery/idempotencyKey":{value}}}}}"#);
+            let params: Box<RawValue> = serde_json::from_str(&text).unwrap();
+            let meta = RequestParams::parse(&params).unwrap().meta().unwrap();
+            meta.idempotency_key()
+                .map(|key| key.map(Cow::into_owned))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(key(r#""\u0061 b""#).unwrap().as_deref(), Some("a b"));
+        assert!(key(&format!("{:?}", "k".repeat(255))).is_ok());
+        let long = format!("{:?}", "ä".repeat(128));
+        for wrong in ["null", "7", r#""""#, "[]", &long] {
+            let error = key(wrong).unwrap_err();
+            assert!(error.contains("1 to 255 bytes"), "{error}");
+        }
+        assert_eq!(Meta::default().idempotency_key().unwrap(), None);
+    }
 
     #[test]
     fn a_request_keeps_its_parts_as_written() {

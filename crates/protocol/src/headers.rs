@@ -17,6 +17,9 @@ pub const NAME: &str = "mcp-name";
 pub const PARAM_PREFIX: &str = "mcp-param-";
 /// Absolute deadline in milliseconds since the Unix epoch (64-bit integer).
 pub const DEADLINE: &str = "mcp-deadline";
+/// True on a request whose `message-id` stands for a key of its caller: whoever sends the same
+/// request under it again wants the answer that there was (boolean).
+pub const IDEMPOTENT: &str = "mcp-idempotent";
 /// Position of a reply in its stream, from 0 (64-bit integer).
 pub const SEQ: &str = "mcp-seq";
 /// True on the last message of a reply stream (boolean).

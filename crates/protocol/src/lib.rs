@@ -11,6 +11,7 @@
 //! functions of [`response`]. To add an error code, add a variant to [`ErrorCode`] and
 //! its page under `src/errors/`; the build fails while the page is missing.
 
+mod canonical;
 mod category;
 pub mod control;
 mod envelope;
@@ -29,6 +30,7 @@ mod tool;
 mod tool_error;
 mod uri_template;
 
+pub use canonical::canonical_json;
 pub use category::Category;
 pub use control::{Announcement, Digest, Instance};
 pub use envelope::{Envelope, Kind, Meta, RequestParams};

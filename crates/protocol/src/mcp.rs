@@ -88,6 +88,8 @@ pub mod meta {
     pub const PROGRESS_TOKEN: &str = "progressToken";
     /// Ours: the caller's deadline in milliseconds from now.
     pub const TIMEOUT_MS: &str = "opendiscovery/timeoutMs";
+    /// Ours: the caller's key of a call of a tool, by which a repetition gets the same answer.
+    pub const IDEMPOTENCY_KEY: &str = "opendiscovery/idempotencyKey";
     /// Ours, on descriptors: deadline of a call that asks for none, in milliseconds.
     pub const DEFAULT_TIMEOUT_MS: &str = "opendiscovery/defaultTimeoutMs";
     /// Ours, on descriptors: the longest deadline a call may ask for, in milliseconds.

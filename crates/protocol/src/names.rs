@@ -160,6 +160,13 @@ impl Names {
         format!("{}.faults.{category}", self.prefix)
     }
 
+    /// The key on which a category's workers tell each other what they answer to calls that
+    /// their callers gave a key.
+    #[must_use]
+    pub fn answers_key(&self, category: &Category) -> String {
+        format!("{}.answers.{category}", self.prefix)
+    }
+
     /// The key on which gateways tell each other what concerns all of them.
     #[must_use]
     pub fn gateways_key(&self) -> String {

@@ -1,13 +1,13 @@
 //! Writing JSON-RPC messages.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::ToolError;
 
 /// A JSON-RPC error, before it is bound to a request.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RpcError {
     /// See [`crate::mcp::code`].
     pub code: i64,

@@ -103,6 +103,15 @@ impl Metrics {
         self.families().expired_calls.get_or_create(&labels).inc();
     }
 
+    /// Counts a call that got the answer of an earlier one with the same key.
+    pub fn replayed(&self, category: &str) {
+        let labels = CategoryLabels::new(category);
+        self.families()
+            .replayed_answers
+            .get_or_create(&labels)
+            .inc();
+    }
+
     /// Sets what a gateway keeps for its clients: sessions, event streams that are open or can be
     /// resumed, and requests to clients that have no answer yet.
     pub fn set_kept(&self, sessions: usize, streams: usize, pending_inputs: usize) {
@@ -147,6 +156,7 @@ mod tests {
         metrics.dead_lettered("network");
         metrics.expired("network");
         metrics.refused("network", "category_limit");
+        metrics.replayed("network");
         metrics.set_kept(4, 5, 6);
         metrics
     }

@@ -49,6 +49,9 @@ impl Platform {
         let config = gateway::Config::new(settings).map_err(gateway::Error::into_exit)?;
         let config = gateway::Config {
             stdio: true,
+            // Each process of the command is a gateway of its own, but a call may be repeated by
+            // another one.
+            stdio_client: Some("discovery".to_owned()),
             http: None,
             amqp: false,
             ..config

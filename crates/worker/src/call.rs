@@ -24,6 +24,8 @@ pub(crate) struct Written {
     pub(crate) result: Box<RawValue>,
     /// It says why a tool failed.
     pub(crate) is_error: bool,
+    /// It is the answer of an earlier run.
+    pub(crate) is_replayed: bool,
 }
 
 /// One request, ready to run.
@@ -112,11 +114,18 @@ pub(crate) struct Answer {
 }
 
 impl Ended {
+    /// Whether it ended with the answer of an earlier run.
+    pub(crate) fn is_replayed(&self) -> bool {
+        matches!(self, Self::Done(written) if written.is_replayed)
+    }
+
     /// The answer to the request; `None` where its caller wants none.
     pub(crate) fn answer(self, about: &About, client: &ClientCapabilities) -> Option<Answer> {
         let (outcome, body) = match self {
             Self::Cancelled => return None,
-            Self::Done(Written { result, is_error }) => {
+            Self::Done(Written {
+                result, is_error, ..
+            }) => {
                 let outcome = if is_error {
                     Outcome::ToolError
                 } else {
@@ -210,6 +219,7 @@ pub(crate) fn written(result: &impl Serialize) -> Result<Written, Stop> {
         Ok(result) => Ok(Written {
             result,
             is_error: false,
+            is_replayed: false,
         }),
         Err(error) => Err(Stop::Refused(unwritten(&error))),
     }

@@ -10,7 +10,7 @@ use tracing::Span;
 
 use crate::events::Events;
 use crate::notifications::{Notifications, Step};
-use crate::{ClientCapabilities, HostIdentity, Inputs, Scope};
+use crate::{CallKey, ClientCapabilities, HostIdentity, Inputs, Scope};
 
 /// What a handler knows of the request it runs for, and its way back to the caller. Cheap to
 /// clone.
@@ -31,6 +31,8 @@ pub(crate) struct Parts {
     pub(crate) client: ClientCapabilities,
     /// Where events go; nowhere in a test without a bus.
     pub(crate) events: Option<Events>,
+    /// What the call is known by when it comes again.
+    pub(crate) call_key: Option<CallKey>,
     /// The caller's, for a process that exports no spans.
     pub(crate) traceparent: Option<String>,
 }
@@ -94,6 +96,13 @@ impl Context {
         &self.parts.client
     }
 
+    /// What the call is known by when it comes again. Every call of a tool that is
+    /// [`crate::Tool::stored`] has it; of other calls only those that their caller gave a key.
+    #[must_use]
+    pub fn call_key(&self) -> Option<&CallKey> {
+        self.parts.call_key.as_ref()
+    }
+
     /// Tells the caller how far the call has come, if it asked for that; never blocks.
     ///
     /// `done` must grow from step to step; a step that does not is left out, and to a slow
@@ -150,6 +159,7 @@ impl Parts {
             inputs: Inputs::default(),
             client: ClientCapabilities::default(),
             events: None,
+            call_key: Some(CallKey::for_test()),
             traceparent: None,
         }
     }

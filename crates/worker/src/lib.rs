@@ -47,6 +47,7 @@
 //! }
 //! ```
 
+mod answers;
 mod call;
 mod client;
 mod completion;
@@ -69,6 +70,7 @@ mod target;
 mod tool;
 mod worker;
 
+pub use answers::{Answers, CallKey, StoredAnswer};
 pub use client::ClientCapabilities;
 pub use completion::CompletionRequest;
 pub use context::Context;

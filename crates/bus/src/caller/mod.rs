@@ -39,6 +39,8 @@ pub struct CallRequest {
     pub timeout: Duration,
     /// Idempotency key; the same over republishing.
     pub message_id: String,
+    /// It stands for a key of the caller: the same call again gets the same answer.
+    pub idempotent: bool,
     /// The call may not run twice.
     pub at_most_once: bool,
     /// Waits for the category's first worker, which makes the work queue, until the deadline.

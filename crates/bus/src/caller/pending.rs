@@ -201,6 +201,9 @@ impl PendingCall {
             .with(headers::METHOD, request.method)
             .with(headers::NAME, request.name.as_str())
             .with(headers::DEADLINE, self.deadline_unix_ms);
+        if request.idempotent {
+            headers.insert(headers::IDEMPOTENT, true);
+        }
         for (name, value) in &request.trace {
             headers.insert(*name, value.as_str());
         }

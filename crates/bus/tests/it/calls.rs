@@ -35,6 +35,7 @@ pub(crate) fn request(body: &str, timeout: Duration) -> CallRequest {
         body: body.to_owned().into(),
         timeout,
         message_id: uuid::Uuid::new_v4().to_string(),
+        idempotent: false,
         at_most_once: false,
         waits_for_worker: false,
         params: Vec::new(),

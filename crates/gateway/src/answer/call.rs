@@ -5,13 +5,12 @@ use protocol::response::RpcError;
 use service::telemetry::trace;
 use service::{Outcome, TraceContext};
 use tracing::Span;
-use uuid::Uuid;
 
 use super::mirrors;
 use super::target::Target;
 use crate::bulkhead::Place;
 use crate::busy;
-use crate::call::{self, RunningCall};
+use crate::call::{self, Key, RunningCall};
 use crate::caller_scope::CallerScope;
 use crate::gateway::Gateway;
 use crate::input::Client;
@@ -54,10 +53,10 @@ impl Gateway {
         target: Target,
         context: TraceContext,
     ) -> Result<(Place, Arc<CallRequest>, PendingCall), RpcError> {
-        let caller = CallerScope::of(request, speaker, self.peers.instance());
+        let caller = CallerScope::of(request, speaker, &self.stdio_client);
         let category = &target.item.category;
         let place = self.bulkhead.enter(category, &caller, request.remote)?;
-        let call = Arc::new(self.prepare(request, speaker, target, context)?);
+        let call = Arc::new(self.prepare(request, speaker, &caller, target, context)?);
         let pending = self.caller.call(Arc::clone(&call));
         let pending = pending.map_err(|error| refusal::not_begun(&error).0)?;
         Ok((place, call, pending))
@@ -68,6 +67,7 @@ impl Gateway {
         &self,
         request: &Request<'_>,
         speaker: Speaker<'_>,
+        caller: &CallerScope<'_>,
         target: Target,
         context: TraceContext,
     ) -> Result<CallRequest, RpcError> {
@@ -79,6 +79,7 @@ impl Gateway {
         } = target;
         let params = mirrors::mirrored(request, speaker, &item.params)?;
         let timeout = refusal::timeout(&request.meta, item.deadlines)?;
+        let key = Key::of(request, caller)?;
         let category = item.category.clone();
         let waits = self.patient.contains(&category);
         if !waits && self.queues.is_deserted(&category) {
@@ -91,7 +92,8 @@ impl Gateway {
             name,
             body: call::body(request, speaker, &self.keys)?,
             timeout,
-            message_id: Uuid::now_v7().to_string(),
+            message_id: key.message_id,
+            idempotent: key.is_callers,
             at_most_once: item.at_most_once,
             waits_for_worker: waits,
             params,

@@ -216,6 +216,7 @@ mod tests {
             body: Bytes::from_static(body.as_bytes()),
             timeout: Duration::from_secs(1),
             message_id: String::new(),
+            idempotent: false,
             at_most_once: false,
             waits_for_worker: false,
             params: Vec::new(),

@@ -2,6 +2,7 @@
 //! worker needs is asked of clients that cannot come back with it themselves.
 
 mod answer;
+mod key;
 mod request;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use crate::message::Reply;
 use crate::refusal;
 
 use answer::{Answer, Reader};
+pub(crate) use key::Key;
 pub(crate) use request::body;
 
 /// Most times that a worker asks for input before it must answer.
@@ -204,14 +206,17 @@ impl RunningCall {
         };
         self.n_rounds += 1;
         self.metrics = Some(self.gateway.metrics.call(category.as_str()));
-        let call = CallRequest {
+        let mut call = CallRequest {
             body,
-            // It is another request, which a worker must not take for the one it has answered.
-            message_id: Uuid::now_v7().to_string(),
             ..CallRequest::clone(&self.call)
         };
         if let Some(place) = &mut self.place {
             place.go_on();
+        }
+        if !call.idempotent {
+            // It is another request, which a worker must not take for the one it has answered.
+            // A caller's key stands for the call with all its rounds, whose answer is the last.
+            call.message_id = Uuid::now_v7().to_string();
         }
         match self.gateway.caller.call(call) {
             Ok(pending) => self.stage = Stage::Worker(Box::new(pending)),

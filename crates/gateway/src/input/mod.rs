@@ -9,7 +9,6 @@
 //! It is *not* the place for the call itself: `call` sends the rounds to workers.
 
 mod asked;
-mod canonical;
 mod client;
 mod inputs;
 mod round;

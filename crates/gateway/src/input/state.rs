@@ -1,15 +1,13 @@
 use std::time::{Duration, SystemTime};
 
-use protocol::RequestParams;
 use protocol::json;
 use protocol::mcp::{code, method};
 use protocol::response::RpcError;
+use protocol::{RequestParams, canonical_json};
 use seal::{Keyring, OpenError, Purpose};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tracing::debug;
-
-use super::canonical::canonical;
 
 /// How long a client may take to come back with its answers.
 pub(crate) const STATE_TTL: Duration = Duration::from_mins(10);
@@ -80,7 +78,7 @@ fn digest(arguments: Option<&RawValue>) -> [u8; 32] {
     let text = arguments.map_or("{}", RawValue::get);
     let form = match arguments {
         None => Some("{}".to_owned()),
-        Some(arguments) => canonical(arguments),
+        Some(arguments) => canonical_json(arguments),
     };
     let hash = match &form {
         Some(form) => Sha256::new_with_prefix(b"canonical\0").chain_update(form),

@@ -12,6 +12,7 @@ mod crowd;
 mod harness;
 mod headers;
 mod health;
+mod keys;
 mod legacy;
 mod limits;
 mod modern;

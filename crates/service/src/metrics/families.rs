@@ -45,6 +45,7 @@ pub(super) struct Families {
     pub(super) dead_letters: Family<CategoryLabels, Counter>,
     pub(super) expired_calls: Family<CategoryLabels, Counter>,
     pub(super) refusals: Family<RefusalLabels, Counter>,
+    pub(super) replayed_answers: Family<CategoryLabels, Counter>,
     pub(super) sessions: Gauge,
     pub(super) streams: Gauge,
     pub(super) pending_inputs: Gauge,
@@ -111,6 +112,10 @@ impl Families {
             refusals: r.add(
                 "discovery_refusals",
                 "Requests that were refused for want of room or of a worker",
+            ),
+            replayed_answers: r.add(
+                "discovery_replayed_answers",
+                "Calls that got the answer of an earlier one with the same key",
             ),
             sessions: r.add(
                 "discovery_sessions",

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
+use super::answers::Listening;
 use super::handle::{Seat, handle};
 use super::{DRAIN_TIME, Runtime, control};
 
@@ -28,7 +29,7 @@ pub(super) async fn session(
     prefetch: NonZeroU16,
     link: Arc<dyn Link>,
 ) -> Result<(), Error> {
-    let (mut deliveries, mut control) = begin(&runtime, prefetch, &*link).await?;
+    let (mut deliveries, mut control, _listening) = begin(&runtime, prefetch, &*link).await?;
     let consuming = runtime.presence.consuming();
     let seat = Arc::new(Seat {
         runtime: Arc::clone(&runtime),
@@ -70,17 +71,18 @@ async fn begin(
     runtime: &Runtime,
     prefetch: NonZeroU16,
     link: &dyn Link,
-) -> Result<(Consumer, Consumer), Error> {
+) -> Result<(Consumer, Consumer, Listening), Error> {
     let category = runtime.worker.category();
     let work = Queue::work(&runtime.names, category);
     link.declare(&work).await?;
     link.declare(&Queue::dead(&runtime.names)).await?;
     let control = control::queue(runtime);
     link.declare(&control).await?;
+    let listening = runtime.answers.listen(&control.name);
     let control = link.consume(&control.name, None).await?;
     let deliveries = link.consume(&work.name, Some(prefetch)).await?;
     tracing::info!(queue = work.name, prefetch, "consuming");
-    Ok((deliveries, control))
+    Ok((deliveries, control, listening))
 }
 
 /// Stops taking calls and sees the running ones through, within a bound.

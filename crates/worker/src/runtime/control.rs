@@ -4,7 +4,7 @@ use bus::{Binding, Delivery, Queue};
 use protocol::control::{Cancel, DISCOVER, FAULT};
 use protocol::{Envelope, Names, mcp};
 
-use super::Runtime;
+use super::{Runtime, answers};
 
 /// The queue on which one connection of a worker listens.
 pub(super) fn queue(runtime: &Runtime) -> Queue {
@@ -19,6 +19,7 @@ pub(super) fn queue(runtime: &Runtime) -> Queue {
             binding(names.cancel_key(worker.category())),
             binding(names.discover_key()),
             binding(names.faults_key(worker.category())),
+            binding(names.answers_key(worker.category())),
         ],
     )
 }
@@ -41,9 +42,11 @@ pub(super) fn take(runtime: &Runtime, delivery: &Delivery) {
             let (correlation_id, reason) = (&cancel.request_id, &cancel.reason);
             tracing::debug!(correlation_id, reason, "a call is cancelled");
             runtime.cancels.cancel(correlation_id);
+            runtime.answers.cancelled(correlation_id);
         }
         Some(FAULT) => runtime.faults.hear(&envelope, &runtime.instance),
         Some(DISCOVER) => runtime.discover.notify_one(),
+        _ if answers::take(&runtime.answers, &envelope) => {}
         method => tracing::debug!(?method, "a control message of no use to a worker"),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::Delivery;
 use protocol::mcp::code;
 use protocol::response::{self, RpcError};
-use protocol::{ToolError, headers};
+use protocol::{ErrorCode, ToolError, headers};
 use serde_json::value::RawValue;
 use service::Outcome;
 use service::metrics;
@@ -15,15 +15,17 @@ use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
 
 use super::Runtime;
+use super::answers::{Claim, Coming, Entered};
 use super::cancels::Registration;
 use super::handle::Verdict;
 use super::reply::{NOTIFICATION_TIME, Replies, Sent};
 use super::request::Request;
+use crate::answers::reused;
 use crate::call::{Answer, Call, Ended, Prepared};
 use crate::context::Parts;
 use crate::notifications::Notifications;
 use crate::target::About;
-use crate::{ClientCapabilities, Context, Inputs};
+use crate::{CallKey, ClientCapabilities, Context, Inputs};
 
 /// A request that has the right to run.
 #[derive(Debug)]
@@ -41,6 +43,10 @@ pub(super) struct Job {
     /// Counted until the call is answered.
     measured: metrics::Call,
     parent: TraceContext,
+    /// What the call is known by when it comes again.
+    key: Option<CallKey>,
+    /// Its right to run, where its caller may repeat it.
+    claim: Option<Claim>,
 }
 
 /// What a request needs to run.
@@ -91,12 +97,65 @@ impl Job {
             replies,
             rights,
             parent,
+            key: request.key,
+            claim: None,
         };
         match request.target.prepare() {
             Err(error) => job.refuse(error).await.into(),
-            Ok(prepared) if job.about.is_at_most_once => job.settle_once(prepared, delivery).await,
-            Ok(prepared) => job.run(prepared).await.into(),
+            Ok(prepared) => match job.claimed(delivery).await {
+                Err(verdict) => verdict,
+                Ok(job) if job.about.is_at_most_once => job.settle_once(prepared, delivery).await,
+                Ok(job) => job.run(prepared).await.into(),
+            },
         }
+    }
+
+    /// The job with the right to run; otherwise what became of it: a call that its caller
+    /// repeats gets the answer that there was, and waits for one that is on its way.
+    async fn claimed(mut self, delivery: &Delivery) -> Result<Self, Verdict> {
+        let Some(key) = self.key.as_ref().filter(|key| key.is_callers) else {
+            return Ok(self);
+        };
+        let deadline = Instant::now() + self.time_left;
+        let coming = Coming {
+            key,
+            correlation_id: delivery
+                .message
+                .correlation_id
+                .as_deref()
+                .unwrap_or_default(),
+            redelivered: delivery.redelivered,
+            deadline,
+        };
+        let entered = tokio::select! {
+            biased;
+            () = self.rights.registration.token.cancelled() => {
+                return Err(self.answer(Ended::Cancelled).await.into());
+            }
+            () = self.runtime.stop.cancelled() => {
+                return Err(Verdict::Requeue("the worker stops".to_owned()));
+            }
+            entered = self.runtime.answers.enter(coming) => entered,
+        };
+        self.time_left = deadline.saturating_duration_since(Instant::now());
+        let sent = match entered {
+            Entered::Run(claim) => {
+                self.claim = Some(claim);
+                return Ok(self);
+            }
+            Entered::Answered(kept) => {
+                self.count_replay();
+                self.send(kept.outcome(), kept.body.clone()).await
+            }
+            Entered::Reused => self.send(Outcome::ProtocolError, Err(reused())).await,
+            Entered::Late => self.refuse(still_runs()).await,
+        };
+        Err(sent.into())
+    }
+
+    fn count_replay(&self) {
+        let category = self.runtime.worker.category();
+        self.runtime.metrics.replayed(category.as_str());
     }
 
     async fn refuse(self, error: ToolError) -> Sent {
@@ -115,6 +174,9 @@ impl Job {
             Sent::Confirmed => {}
             Sent::Nobody => return Verdict::Ack,
             Sent::Unconfirmed(fault) => return Verdict::Requeue(fault),
+        }
+        if let Some(claim) = &self.claim {
+            claim.begin().await;
         }
         if let Err(error) = delivery.ack().await {
             return Verdict::Requeue(error.to_string());
@@ -146,6 +208,7 @@ impl Job {
             inputs: std::mem::take(&mut self.inputs),
             client: self.client.clone(),
             events: Some(self.runtime.events.clone()),
+            call_key: self.key.take(),
             traceparent: self.parent.traceparent.take(),
         });
         let ended = self.run_with_notifications(context, prepared).await;
@@ -187,17 +250,25 @@ impl Job {
 
     /// Sends the final reply; a cancelled call has none.
     async fn answer(self, ended: Ended) -> Sent {
-        let answer = ended.answer(&self.about, &self.client);
-        let outcome = answer
-            .as_ref()
-            .map_or(Outcome::Cancelled, |answer| answer.outcome);
-        Span::current().record("outcome", outcome.as_str());
-        self.measured.finish(outcome);
-        let Some(Answer { body, .. }) = answer else {
+        if ended.is_replayed() {
+            self.count_replay();
+        }
+        let Some(Answer { outcome, body }) = ended.answer(&self.about, &self.client) else {
+            Span::current().record("outcome", Outcome::Cancelled.as_str());
+            self.measured.finish(Outcome::Cancelled);
             return Sent::Nobody;
         };
+        self.send(outcome, body).await
+    }
+
+    async fn send(self, outcome: Outcome, body: Result<Box<RawValue>, RpcError>) -> Sent {
+        Span::current().record("outcome", outcome.as_str());
+        self.measured.finish(outcome);
         // The call is over: what comes after it may run while the reply is on its way.
         drop(self.rights.permit);
+        if let Some(claim) = self.claim {
+            claim.answered(&body).await;
+        }
         let (kind, body) = match body {
             Ok(result) => (headers::kind::RESPONSE, response::result(&self.id, &result)),
             Err(error) => (
@@ -219,4 +290,11 @@ impl Job {
         let body = response::error(Some(&self.id), &error);
         self.replies.finish(headers::kind::ERROR, body).await
     }
+}
+
+fn still_runs() -> ToolError {
+    let error =
+        "a call with the same idempotency key still runs, and the deadline of this one passed";
+    ToolError::new(ErrorCode::DeadlineExceeded, error)
+        .hint("repeat the call with the same key later")
 }

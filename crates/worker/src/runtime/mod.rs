@@ -5,6 +5,7 @@
 //! share one [`Runtime`].
 
 mod announcer;
+mod answers;
 mod cancels;
 mod consumer;
 mod control;
@@ -38,6 +39,7 @@ use uuid::Uuid;
 
 use crate::events::Events;
 use crate::{Error, Worker};
+use answers::{Memory, Release};
 use cancels::Cancels;
 use faults::Faults;
 use presence::Presence;
@@ -61,6 +63,8 @@ struct Runtime {
     health: Health,
     taken: Taken,
     cancels: Arc<Cancels>,
+    /// What calls were answered that may be repeated.
+    answers: Arc<Memory>,
     faults: Faults,
     /// Where handlers tell of changes.
     events: Events,
@@ -86,16 +90,14 @@ struct Runtime {
 /// [`Error::Declaration`] before anything runs; [`Error::Bus`] when the bus gave up for
 /// good. [`Error::into_exit`] makes the process's exit of it.
 pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Result<(), Error> {
-    let (runtime, events) = Runtime::new(worker, bus, process)?;
+    let (runtime, waiting) = Runtime::new(worker, bus, process)?;
     let runtime = Arc::new(runtime);
     let _acked = AbortOnDrop(Arc::clone(&runtime));
     let settings = &process.settings;
     let prefetch = prefetch(&runtime.worker, settings);
     let backoff = broker::backoff(settings);
-    let no_more_events = CancellationToken::new();
-    let mut publisher = JoinSet::new();
-    let (bus, names) = (Arc::clone(&runtime.bus), runtime.names.clone());
-    publisher.spawn(news::publish(events, bus, names, no_more_events.clone()));
+    let no_more = CancellationToken::new();
+    let mut publishers = publishers(&runtime, waiting, &no_more);
     let mut tasks = JoinSet::new();
     for _ in 0..settings.amqp_workers.get() {
         tasks.spawn(consume(Arc::clone(&runtime), prefetch, backoff));
@@ -112,14 +114,32 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
         result = result.and(flat(joined));
     }
     runtime.presence.stopped();
-    no_more_events.cancel();
-    if timeout(news::LAST_TIME, publisher.join_next())
-        .await
-        .is_err()
-    {
+    no_more.cancel();
+    let last = async { while publishers.join_next().await.is_some() {} };
+    if timeout(news::LAST_TIME, last).await.is_err() {
         tracing::warn!("the last events were not published in time");
     }
     result
+}
+
+/// What waits to be published beside calls.
+struct Waiting {
+    events: Receiver<(Change, Event)>,
+    releases: Receiver<Release>,
+}
+
+/// Tasks that publish what waits until there is `no_more`.
+fn publishers(runtime: &Runtime, waiting: Waiting, no_more: &CancellationToken) -> JoinSet<()> {
+    let mut publishers = JoinSet::new();
+    let (bus, names) = (Arc::clone(&runtime.bus), runtime.names.clone());
+    publishers.spawn(news::publish(waiting.events, bus, names, no_more.clone()));
+    let answers = Arc::clone(&runtime.answers);
+    publishers.spawn(answers::publish_releases(
+        waiting.releases,
+        answers,
+        no_more.clone(),
+    ));
+    publishers
 }
 
 /// What health calls the worker of a category.
@@ -148,11 +168,7 @@ fn prefetch(worker: &Worker, settings: &Settings) -> NonZeroU16 {
 }
 
 impl Runtime {
-    fn new(
-        worker: Worker,
-        bus: Arc<dyn Bus>,
-        process: &Process,
-    ) -> Result<(Self, Receiver<(Change, Event)>), Error> {
+    fn new(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Result<(Self, Waiting), Error> {
         worker.check()?;
         let settings = &process.settings;
         let worker = worker.configured(settings)?;
@@ -162,8 +178,13 @@ impl Runtime {
         let source = format!("/{}/{instance}", worker.category());
         let site = worker.host_identity().site.clone();
         let (events, published) = Events::new(source, site, news::CAPACITY);
+        let names = broker::names(settings).map_err(Error::Settings)?;
+        let category = worker.category().clone();
+        let shared = (Arc::clone(&bus), names.clone());
+        let (answers, releases) = Memory::new(shared.0, shared.1, category, instance.clone());
         let runtime = Self {
-            names: broker::names(settings).map_err(Error::Settings)?,
+            names,
+            answers,
             bus,
             instance,
             events,
@@ -182,7 +203,11 @@ impl Runtime {
             stop: process.shutdown.child_token(),
             worker,
         };
-        Ok((runtime, published))
+        let waiting = Waiting {
+            events: published,
+            releases,
+        };
+        Ok((runtime, waiting))
     }
 
     /// Grows with every connection of this process.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::mirror;
 use crate::notifications::Wanted;
 use crate::target::{About, Target, name_of};
-use crate::{ClientCapabilities, Inputs, Worker};
+use crate::{CallKey, ClientCapabilities, Inputs, Worker};
 
 /// Part of the time left that is kept for the reply: its tenth, but no more than this.
 const REPLY_MARGIN: Duration = Duration::from_millis(250);
@@ -25,6 +25,8 @@ pub(super) struct Request {
     pub(super) log_level: Option<LogLevel>,
     pub(super) client: ClientCapabilities,
     pub(super) inputs: Inputs,
+    /// What the call is known by when it comes again, where anybody asks for that.
+    pub(super) key: Option<CallKey>,
     timeout: Option<Duration>,
 }
 
@@ -75,6 +77,7 @@ impl Request {
         mirror::check_arguments(message, &target)?;
         Ok(Self {
             id: id.to_owned(),
+            key: call_key(message, &about, &target, &params)?,
             about,
             target,
             progress_token: meta.progress_token().map(ToOwned::to_owned),
@@ -118,6 +121,33 @@ pub(super) fn until_deadline(message: &Message) -> Option<Duration> {
         .unwrap_or_default();
     let deadline = Duration::from_millis(u64::try_from(deadline).unwrap_or(0));
     Some(deadline.saturating_sub(now))
+}
+
+/// The key of a call whose caller gave it one, or whose tool keeps its answers.
+fn call_key(
+    message: &Message,
+    about: &About,
+    target: &Target,
+    params: &RequestParams<'_>,
+) -> Result<Option<CallKey>, RpcError> {
+    let Target::Tool { tool, .. } = target else {
+        return Ok(None);
+    };
+    let is_callers = message.headers.is_true(headers::IDEMPOTENT);
+    if !is_callers && !tool.is_stored() {
+        return Ok(None);
+    }
+    match message.message_id.as_deref().filter(|id| !id.is_empty()) {
+        Some(id) => Ok(Some(CallKey::of(id, &about.name, params, is_callers))),
+        None if is_callers => {
+            let error = format!(
+                "header {} needs the property message-id, the same for each repetition",
+                headers::IDEMPOTENT
+            );
+            Err(RpcError::new(code::INVALID_REQUEST, error))
+        }
+        None => Ok(None),
+    }
 }
 
 /// The least severe log message that the caller wants.

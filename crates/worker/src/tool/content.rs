@@ -1,7 +1,7 @@
 use protocol::ToolError;
 use protocol::json::{Members, as_string};
 use protocol::response::InputRequired;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::call::{Written, written};
 const COMPLETE: &str = "complete";
 
 /// The result of a raw tool: content of any kind.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ToolContent {
     content: Vec<Value>,
     structured: Option<Value>,
@@ -115,6 +115,7 @@ fn completed(result: &RawValue, tool: &str, schemas: &Schemas) -> Result<Written
             return Ok(Written {
                 result: result.to_owned(),
                 is_error: false,
+                is_replayed: false,
             });
         }
         Some(_) => return Err(wrong("its result is of a type that no tool may write")),
@@ -137,7 +138,11 @@ fn completed(result: &RawValue, tool: &str, schemas: &Schemas) -> Result<Written
         RawValue::from_string(format!(r#"{{"resultType":"{COMPLETE}",{rest}"#))
             .map_err(|_| wrong("its result is not JSON"))?
     };
-    Ok(Written { result, is_error })
+    Ok(Written {
+        result,
+        is_error,
+        is_replayed: false,
+    })
 }
 
 fn check_structured(

@@ -11,6 +11,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::Tool;
 use super::schema::Schemas;
+use super::stored;
+use crate::StoredAnswer;
 use crate::call::Prepared;
 
 /// A descriptor whose schemas are written as they were declared.
@@ -45,6 +47,11 @@ impl Tool {
 
     pub(crate) fn is_at_most_once(&self) -> bool {
         self.at_most_once
+    }
+
+    /// Whether its answers are kept in a store of its own.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.answers.is_some()
     }
 
     /// Which arguments headers repeat.
@@ -97,7 +104,16 @@ impl Tool {
     /// # Errors
     /// `invalid_arguments`, in words a model can act on.
     pub(crate) fn prepare(&self, arguments: Option<&str>) -> Result<Prepared, ToolError> {
-        (self.prepare)(arguments, self.schemas()?)
+        let schemas = self.schemas()?;
+        let prepared = (self.prepare)(arguments, schemas)?;
+        let Some(answers) = &self.answers else {
+            return Ok(prepared);
+        };
+        let (tool, replay) = (self.name, self.replay);
+        let (schemas, arguments) = (Arc::clone(schemas), arguments.map(str::to_owned));
+        let replay =
+            move |answer: StoredAnswer| replay(answer.kept, tool, arguments.as_deref(), &schemas);
+        Ok(stored::asked_first(Arc::clone(answers), prepared, replay))
     }
 
     fn schemas(&self) -> Result<&Arc<Schemas>, ToolError> {

@@ -5,6 +5,7 @@ mod content;
 mod declared;
 mod output;
 mod schema;
+mod stored;
 mod words;
 
 use std::future::Future;
@@ -19,11 +20,12 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::call::Prepared;
-use crate::{Context, Stop};
+use crate::{Answers, Context, Stop};
 use arguments::Arguments;
 pub use content::ToolContent;
 use output::Output;
 use schema::Schemas;
+use stored::Replay;
 
 /// Deadline of a tool that declares none.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -54,6 +56,9 @@ pub struct Tool {
     at_most_once: bool,
     schemas: Result<Arc<Schemas>, String>,
     prepare: Arc<Prepare>,
+    /// Where its answers are kept, for a tool that changes state.
+    answers: Option<Arc<dyn Answers>>,
+    replay: Replay,
 }
 
 impl Tool {
@@ -83,7 +88,12 @@ impl Tool {
             };
             Ok(Box::new(prepared) as Prepared)
         };
-        Self::with(name, Schemas::of::<A, O>(), Arc::new(prepare))
+        Self::with(
+            name,
+            Schemas::of::<A, O>(),
+            Arc::new(prepare),
+            stored::output,
+        )
     }
 
     /// A tool that reads its arguments and writes its result itself: content of any kind, and
@@ -110,10 +120,16 @@ impl Tool {
             };
             Ok(Box::new(prepared) as Prepared)
         };
-        Self::with(name, Schemas::as_written(input_schema), Arc::new(prepare))
+        let schemas = Schemas::as_written(input_schema);
+        Self::with(name, schemas, Arc::new(prepare), stored::content)
     }
 
-    fn with(name: &'static str, schemas: Result<Schemas, String>, prepare: Arc<Prepare>) -> Self {
+    fn with(
+        name: &'static str,
+        schemas: Result<Schemas, String>,
+        prepare: Arc<Prepare>,
+        replay: Replay,
+    ) -> Self {
         Self {
             name,
             title: None,
@@ -124,6 +140,8 @@ impl Tool {
             at_most_once: false,
             schemas: schemas.map(Arc::new),
             prepare,
+            answers: None,
+            replay,
         }
     }
 
@@ -199,6 +217,15 @@ impl Tool {
     #[must_use]
     pub fn at_most_once(mut self) -> Self {
         self.at_most_once = true;
+        self
+    }
+
+    /// The tool changes state, and commits its answer together with the change: each time a call
+    /// reaches a worker, `answers` is asked first, and the tool does not run where there is an
+    /// answer. [`Answers`] says what the tool must do, with an example.
+    #[must_use]
+    pub fn stored(mut self, answers: Arc<dyn Answers>) -> Self {
+        self.answers = Some(answers);
         self
     }
 }

@@ -29,6 +29,14 @@ impl Output {
         })
     }
 
+    /// What an earlier run gave back.
+    pub(super) fn stored(structured: Value, summary: String) -> Self {
+        Self {
+            structured,
+            summary,
+        }
+    }
+
     /// The result of `tools/call`; refused if it does not keep what its schema promises.
     pub(super) fn into_result(
         self,

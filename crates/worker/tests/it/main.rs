@@ -6,6 +6,7 @@
 )]
 
 mod announcing;
+mod answers;
 mod arguments;
 mod asking;
 mod calls;
@@ -30,4 +31,5 @@ mod results;
 mod site;
 mod spans;
 mod starting;
+mod stored;
 mod unruly;

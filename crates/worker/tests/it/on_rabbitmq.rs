@@ -98,6 +98,16 @@ impl Site {
     }
 
     fn call_with(&self, tool: &str, message_id: &str, params: &Value) -> PendingCall {
+        self.send(tool, message_id, params, false)
+    }
+
+    /// A call whose caller gave it a key.
+    fn call_with_key(&self, tool: &str, key: &str) -> PendingCall {
+        let params = json!({ "name": tool, "arguments": {} });
+        self.send(tool, key, &params, true)
+    }
+
+    fn send(&self, tool: &str, id: &str, params: &Value, idempotent: bool) -> PendingCall {
         let body = json!({
             "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params,
         });
@@ -108,7 +118,8 @@ impl Site {
             name: tool.to_owned(),
             body: body.to_string().into(),
             timeout: Duration::from_secs(20),
-            message_id: message_id.to_owned(),
+            message_id: id.to_owned(),
+            idempotent,
             at_most_once: false,
             waits_for_worker: false,
             params: Vec::new(),
@@ -133,6 +144,28 @@ async fn answer(mut call: PendingCall) -> String {
             text.as_str().unwrap_or(&body.to_string()).to_owned()
         }
         early => panic!("{early:?} came before the answer"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_one_moment_with_one_key_run_once_at_one_of_two_workers() {
+    const ROUNDS: usize = 50;
+    let gate = Gate::new();
+    gate.open(2 * ROUNDS);
+    let mut site = Site::with(worker(4, [gate.tool("hold")])).await;
+    site.spawn(worker(4, [gate.tool("hold")]));
+    until("both workers", async || site.state().await.consumers == 2).await;
+    for round in 1..=ROUNDS {
+        let key = format!("key {round}");
+        let answers = (0..4).map(|_| answer(site.call_with_key("hold", &key)));
+        let answers = futures::future::join_all(answers).await;
+        assert_eq!(answers, vec![format!("run {round}"); 4]);
+    }
+    assert_eq!(gate.runs(), ROUNDS);
+    site.process.shutdown.cancel();
+    for _ in 0..2 {
+        let ended = within("the worker to end", site.worker.join_next()).await;
+        ended.unwrap().unwrap().unwrap();
     }
 }
 

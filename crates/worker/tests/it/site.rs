@@ -123,6 +123,18 @@ impl Site {
         self.memory.publish(publish).await.unwrap();
     }
 
+    /// A call whose caller gave it a key.
+    pub(crate) fn keyed(&self, id: &str, key: &str, tool: &str, arguments: &Value) -> Publish {
+        let mut request = self.request(id, tool, arguments);
+        request.message.message_id = Some(key.to_owned());
+        request.message.headers.insert(headers::IDEMPOTENT, true);
+        request
+    }
+
+    pub(crate) async fn call_with_key(&self, id: &str, key: &str, tool: &str) {
+        self.publish(self.keyed(id, key, tool, &json!({}))).await;
+    }
+
     pub(crate) async fn call(&self, id: &str, tool: &str) {
         self.publish(self.request(id, tool, &json!({}))).await;
     }
@@ -272,6 +284,8 @@ impl Taking {
 pub(crate) struct Reply {
     pub(crate) kind: String,
     pub(crate) correlation_id: String,
+    /// The worker that sent it.
+    pub(crate) sender: String,
     pub(crate) sequence: i64,
     pub(crate) is_final: bool,
     pub(crate) instance: Option<String>,
@@ -286,6 +300,7 @@ impl Reply {
         Self {
             kind: message.kind.clone().unwrap(),
             correlation_id: message.correlation_id.clone().unwrap_or_default(),
+            sender: message.app_id.clone().unwrap(),
             sequence: message.headers.int(headers::SEQ).unwrap(),
             is_final: message.headers.is_true(headers::FINAL),
             instance: message.headers.text(headers::INSTANCE).map(str::to_owned),

@@ -156,6 +156,27 @@ async fn a_worker_that_asks_again_gets_the_answers_of_that_round() {
 }
 
 #[tokio::test]
+async fn the_rounds_of_a_call_with_a_key_are_one_call() {
+    let site = Site::new().await;
+    let session = Session::open(&site.one, "2025-11-25", all_capabilities()).await;
+    let mut body = legacy_call(5, "lab_asks", asks(&[json!({ "who": form() })]));
+    body["params"]["_meta"] = json!({ "opendiscovery/idempotencyKey": "k" });
+    let mut stream = session.stream(&site.one, &body).await;
+    let question = stream.next().await.unwrap();
+    session.answer(&site.two, &question, accepted()).await;
+    assert!(stream.next().await.unwrap()["result"].is_object());
+    let calls = site.worker.calls();
+    let id = calls[0].message_id.as_ref().unwrap();
+    assert!(id.starts_with("key-"), "{id}");
+    assert_eq!(calls[1].message_id.as_ref(), Some(id));
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.headers.is_true("mcp-idempotent"))
+    );
+}
+
+#[tokio::test]
 async fn an_older_revision_is_asked_in_its_own_form_or_not_at_all() {
     let site = Site::new().await;
     let body = legacy_call(5, "lab_asks", asks(&[json!({ "who": form() })]));

@@ -13,7 +13,8 @@ const MAX_DEPTH: usize = 128;
 ///
 /// `None` when an object names a key twice, a string is no Unicode, or the value is nested
 /// deeper than 128 levels.
-pub(super) fn canonical(value: &RawValue) -> Option<String> {
+#[must_use]
+pub fn canonical_json(value: &RawValue) -> Option<String> {
     let mut reader = Reader { rest: value.get() };
     let mut text = String::with_capacity(value.get().len());
     reader.value(MAX_DEPTH, &mut text)?;
@@ -134,7 +135,7 @@ mod tests {
 
     fn of(text: &str) -> Option<String> {
         let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
-        canonical(&raw)
+        canonical_json(&raw)
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(of(r#""\ud800""#), None);
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         let raw = RawValue::from_string(deep);
-        assert!(raw.is_err() || canonical(&raw.unwrap()).is_none());
+        assert!(raw.is_err() || canonical_json(&raw.unwrap()).is_none());
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

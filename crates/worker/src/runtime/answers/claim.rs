@@ -1,0 +1,350 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bus::{Bus, Message, Publish};
+use protocol::response::RpcError;
+use protocol::{Category, Names};
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use uuid::Uuid;
+
+use super::Kept;
+use super::news::{self, Release};
+use super::table::{Entry, Limits, Look, Standing, Table};
+use crate::CallKey;
+
+/// Claims that wait to be withdrawn; of more, the deadline frees the key for other workers.
+const RELEASES: usize = 1024;
+/// How long the others may take to hear an answer before the caller gets it all the same.
+const SHARE_TIME: Duration = Duration::from_secs(2);
+/// How long a mark may take to come back before another one is sent.
+const MARK_TIME: Duration = Duration::from_secs(2);
+/// Time after which no claim of this worker is left.
+const LONGER_THAN_ANY_CALL: Duration = Duration::from_hours(1);
+/// Pause before a publish is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The answers that a worker keeps, and its way to share them with others of its category.
+#[derive(Debug)]
+pub(in crate::runtime) struct Memory {
+    bus: Arc<dyn Bus>,
+    names: Names,
+    category: Category,
+    instance: String,
+    table: Mutex<Table>,
+    /// Grows with whatever may let a waiting call go on.
+    changes: watch::Sender<u64>,
+    /// The control queues on which this process listens now.
+    listening: Mutex<Vec<String>>,
+    releases: mpsc::Sender<Release>,
+}
+
+/// A call that comes under a key of its caller.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::runtime) struct Coming<'a> {
+    pub(in crate::runtime) key: &'a CallKey,
+    pub(in crate::runtime) correlation_id: &'a str,
+    /// It was handed out before.
+    pub(in crate::runtime) redelivered: bool,
+    /// When its caller stops waiting.
+    pub(in crate::runtime) deadline: Instant,
+}
+
+/// What becomes of it.
+#[derive(Debug)]
+pub(in crate::runtime) enum Entered {
+    /// It runs.
+    Run(Claim),
+    /// It was answered.
+    Answered(Arc<Kept>),
+    /// The key stands for another call.
+    Reused,
+    /// Another call with the key has run for as long as this one may wait.
+    Late,
+}
+
+/// The right to run the call of a key. Dropped without an answer, it goes to the next.
+#[derive(Debug)]
+pub(in crate::runtime) struct Claim {
+    memory: Arc<Memory>,
+    key: String,
+    id: String,
+    fingerprint: String,
+    correlation_id: String,
+    deadline: Instant,
+    is_over: bool,
+}
+
+/// One connection that hears what others claim and answer, until it is dropped.
+#[derive(Debug)]
+pub(in crate::runtime) struct Listening {
+    memory: Arc<Memory>,
+    queue: String,
+}
+
+impl Memory {
+    /// What releases it will want published goes to the receiver.
+    pub(in crate::runtime) fn new(
+        bus: Arc<dyn Bus>,
+        names: Names,
+        category: Category,
+        instance: String,
+    ) -> (Arc<Self>, mpsc::Receiver<Release>) {
+        let (releases, to_publish) = mpsc::channel(RELEASES);
+        let memory = Self {
+            bus,
+            names,
+            category,
+            instance,
+            table: Mutex::new(Table::new(Limits::default())),
+            changes: watch::Sender::new(0),
+            listening: Mutex::default(),
+            releases,
+        };
+        (Arc::new(memory), to_publish)
+    }
+
+    /// A connection begins to listen on its control queue.
+    pub(in crate::runtime) fn listen(self: &Arc<Self>, queue: &str) -> Listening {
+        let mut listening = self.queues();
+        if listening.is_empty() {
+            // Nobody listened: what became of the others' calls is not known.
+            self.change(Table::unheard);
+        }
+        listening.push(queue.to_owned());
+        Listening {
+            memory: Arc::clone(self),
+            queue: queue.to_owned(),
+        }
+    }
+
+    /// Finds out what becomes of a call, within its deadline. Cancel safe.
+    pub(in crate::runtime) async fn enter(self: &Arc<Self>, coming: Coming<'_>) -> Entered {
+        let entered = timeout_at(coming.deadline, self.enter_when_free(coming));
+        entered.await.unwrap_or(Entered::Late)
+    }
+
+    async fn enter_when_free(self: &Arc<Self>, coming: Coming<'_>) -> Entered {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let until = match self.look_or_claim(coming) {
+                Ok(claim) if claim.stands().await => return Entered::Run(claim),
+                Ok(_) => continue,
+                Err(Look::Answered(kept)) if kept.fingerprint == coming.key.fingerprint() => {
+                    return Entered::Answered(kept);
+                }
+                Err(Look::Claimed { fingerprint, until })
+                    if fingerprint == coming.key.fingerprint() =>
+                {
+                    until
+                }
+                Err(_) => return Entered::Reused,
+            };
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Claims a key that nobody has; otherwise says who has it.
+    fn look_or_claim(self: &Arc<Self>, coming: Coming<'_>) -> Result<Claim, Look> {
+        let key = coming.key.id();
+        let mut table = self.table();
+        match table.look(key, coming.correlation_id, coming.redelivered) {
+            Look::Free => {}
+            taken => return Err(taken),
+        }
+        let claim = Claim {
+            memory: Arc::clone(self),
+            key: key.to_owned(),
+            id: Uuid::now_v7().simple().to_string(),
+            fingerprint: coming.key.fingerprint().to_owned(),
+            correlation_id: coming.correlation_id.to_owned(),
+            deadline: coming.deadline,
+            is_over: false,
+        };
+        table.claim(key, claim.entry());
+        Ok(claim)
+    }
+
+    /// Changes what is known, and lets whoever waits look again.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
+        let changed = change(&mut self.table());
+        self.changes.send_modify(|changes| *changes += 1);
+        changed
+    }
+
+    /// A caller wants no answer to a call that another worker may run.
+    pub(in crate::runtime) fn cancelled(&self, correlation_id: &str) {
+        self.change(|table| table.cancelled(correlation_id));
+    }
+
+    pub(super) fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Tells the other workers.
+    pub(super) async fn broadcast(&self, message: Message) {
+        let key = self.names.answers_key(&self.category);
+        self.confirmed(Publish::broadcast(Names::CONTROL, key, message))
+            .await;
+    }
+
+    /// Publishes until the broker confirms.
+    async fn confirmed(&self, publish: Publish) {
+        while let Err(error) = self.bus.publish(publish.clone()).await {
+            tracing::debug!(%error, "a message on answers was not confirmed");
+            sleep(PAUSE).await;
+            self.bus.connected().await;
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics while the lock is held, so the table is whole even then.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Vec<String>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    /// Tells the others, and finds out whether it is the only one; it is to be dropped if not.
+    async fn stands(&self) -> bool {
+        let memory = &self.memory;
+        self.tell(false).await;
+        let mut changes = memory.changes.subscribe();
+        let mut marked = Instant::now();
+        loop {
+            changes.mark_unchanged();
+            let standing = memory.table().standing(&self.key, &self.id);
+            let until = match standing {
+                Standing::Alone => return true,
+                Standing::Behind | Standing::Over => return false,
+                Standing::First(until) => until,
+                Standing::Unmarked => {
+                    if marked <= Instant::now() {
+                        self.send_mark().await;
+                        marked = Instant::now() + MARK_TIME;
+                    }
+                    marked
+                }
+            };
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Sends a message to this worker's own queue: behind all that has reached it so far.
+    async fn send_mark(&self) {
+        let queue = self.memory.queues().first().cloned();
+        let mark = Release {
+            key: self.key.clone(),
+            claim: self.id.clone(),
+        };
+        let Some((queue, message)) = queue.zip(news::mark(&self.memory, &mark)) else {
+            return;
+        };
+        let publish = self.memory.bus.publish(Publish::to_queue(queue, message));
+        // Lost with its connection, perhaps; then another one follows.
+        if !matches!(timeout(MARK_TIME, publish).await, Ok(Ok(()))) {
+            tracing::debug!("a mark was not confirmed");
+        }
+    }
+
+    /// The call must not run twice, and begins now; the others know it when this returns.
+    pub(in crate::runtime) async fn begin(&self) {
+        self.memory.change(|table| table.begin(&self.key, &self.id));
+        if timeout_at(self.deadline, self.tell(true)).await.is_err() {
+            tracing::warn!("other workers do not know that a call has begun");
+        }
+    }
+
+    /// Keeps the answer and tells the others, within a bound: the caller waits for it. An answer
+    /// that is not to be kept frees the key.
+    pub(in crate::runtime) async fn answered(mut self, body: &Result<Box<RawValue>, RpcError>) {
+        let Some(kept) = Kept::of(&self.fingerprint, body) else {
+            return;
+        };
+        self.is_over = true;
+        let memory = Arc::clone(&self.memory);
+        let message = news::keep(&memory, &self.key, &self.id, &kept);
+        memory.change(|table| table.keep(&self.key, kept));
+        let Some(message) = message else {
+            return;
+        };
+        if timeout(SHARE_TIME, memory.broadcast(message))
+            .await
+            .is_err()
+        {
+            tracing::warn!("an answer that may be asked for again was not told to other workers");
+        }
+    }
+
+    fn entry(&self) -> Entry {
+        Entry {
+            id: self.id.clone(),
+            fingerprint: self.fingerprint.clone(),
+            correlation_id: self.correlation_id.clone(),
+            // The claim itself says when it is over.
+            until: Instant::now() + LONGER_THAN_ANY_CALL,
+            begun: false,
+            is_own: true,
+            marked: false,
+        }
+    }
+
+    /// Tells the others of the claim, and whether what it is for has begun.
+    async fn tell(&self, begun: bool) {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let claimed = news::Claimed {
+            key: self.key.as_str(),
+            claim: &self.id,
+            fingerprint: &self.fingerprint,
+            correlation_id: &self.correlation_id,
+            deadline: unix_ms_in(left),
+            begun,
+        };
+        if let Some(message) = news::claim(&self.memory, &claimed) {
+            self.memory.broadcast(message).await;
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        self.memory
+            .change(|table| table.release(&self.key, &self.id));
+        let release = Release {
+            key: std::mem::take(&mut self.key),
+            claim: std::mem::take(&mut self.id),
+        };
+        if self.memory.releases.try_send(release).is_err() {
+            tracing::debug!("other workers wait for a call until its deadline");
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.memory.queues().retain(|queue| *queue != self.queue);
+    }
+}
+
+/// Milliseconds since the Unix epoch, some time from now.
+fn unix_ms_in(time: Duration) -> u64 {
+    let at = SystemTime::now() + time;
+    let since = at.duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
