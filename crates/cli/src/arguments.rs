@@ -41,6 +41,13 @@ pub(crate) enum Command {
         /// The whole result as JSON.
         #[arg(long)]
         json: bool,
+        /// Runs the call once, however often it is repeated with this key within a day.
+        ///
+        /// 1 to 255 bytes, such as a UUID. Whoever repeats the call gets the answer that there
+        /// was, as long as a worker that has it runs. All who use this command on the same
+        /// broker share their keys.
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
     },
     /// Checks what the platform needs, and says how to fix what is missing.
     Doctor,

@@ -53,17 +53,23 @@ impl Client {
         }
     }
 
-    /// Calls a tool; gives the result object.
+    /// Calls a tool; gives the result object. Under a key the call runs once, however often it
+    /// is repeated.
     pub(crate) async fn call(
         &mut self,
         name: &str,
         arguments: Map<String, Value>,
+        key: Option<&str>,
         progress: impl FnMut(Progress),
     ) -> Result<Value, ExitError> {
-        let params = Map::from_iter([
+        let mut params = Map::from_iter([
             ("name".to_owned(), Value::from(name)),
             ("arguments".to_owned(), Value::Object(arguments)),
         ]);
+        if let Some(key) = key {
+            let meta = json!({ mcp::meta::IDEMPOTENCY_KEY: key });
+            params.insert("_meta".to_owned(), meta);
+        }
         self.request(mcp::method::TOOLS_CALL, params, progress)
             .await
     }
@@ -76,12 +82,17 @@ impl Client {
     ) -> Result<Value, ExitError> {
         self.last_id += 1;
         let id = self.last_id;
-        let meta = json!({
+        let mut meta = json!({
             mcp::meta::PROTOCOL_VERSION: mcp::MODERN_VERSION,
             mcp::meta::CLIENT_CAPABILITIES: {},
             mcp::meta::CLIENT_INFO: { "name": "discovery", "version": env!("CARGO_PKG_VERSION") },
             mcp::meta::PROGRESS_TOKEN: id,
         });
+        if let (Some(Value::Object(more)), Some(meta)) =
+            (params.remove("_meta"), meta.as_object_mut())
+        {
+            meta.extend(more);
+        }
         params.insert("_meta".to_owned(), meta);
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
             .await?;

@@ -13,10 +13,11 @@ pub(super) async fn run(
     process: Process,
     name: &str,
     arguments: &[String],
+    key: Option<&str>,
     json: bool,
 ) -> Result<(), ExitError> {
     let mut client = Client::start(&process).await?;
-    let result = call(&mut client, name, arguments).await;
+    let result = call(&mut client, name, arguments, key).await;
     let ended = client.end().await;
     let result = result?;
     ended?;
@@ -37,7 +38,12 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn call(client: &mut Client, name: &str, arguments: &[String]) -> Result<Value, ExitError> {
+async fn call(
+    client: &mut Client,
+    name: &str,
+    arguments: &[String],
+    key: Option<&str>,
+) -> Result<Value, ExitError> {
     let tools = client.tools().await?;
     let listed = protocol::canonical_tool_name(name);
     let schema = tools
@@ -46,7 +52,7 @@ async fn call(client: &mut Client, name: &str, arguments: &[String]) -> Result<V
         .map(|tool| &tool["inputSchema"]);
     let arguments = typed(arguments, schema.unwrap_or(&Value::Null))?;
     let bar = std::io::stderr().is_terminal().then(bar);
-    let result = client.call(name, arguments, |progress| {
+    let result = client.call(name, arguments, key, |progress| {
         if let Some(bar) = &bar {
             show(bar, &progress);
         }

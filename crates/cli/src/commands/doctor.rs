@@ -121,7 +121,7 @@ async fn ping_loopback(process: &Process) -> Result<Value, ExitError> {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect();
-    let result = client.call("ping", arguments, |_| ()).await;
+    let result = client.call("ping", arguments, None, |_| ()).await;
     client.end().await?;
     result
 }

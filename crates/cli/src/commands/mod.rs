@@ -38,8 +38,11 @@ pub(crate) fn run(command: Command) -> ExitCode {
             name,
             arguments,
             json,
+            idempotency_key: key,
         } => {
-            let work = async move |process| call::run(process, &name, &arguments, json).await;
+            let work = async move |process| {
+                call::run(process, &name, &arguments, key.as_deref(), json).await
+            };
             process::run_with(NAME, quiet(loaded), work)
         }
         Command::Explain { .. } => ExitCode::SUCCESS,

@@ -54,6 +54,31 @@ async fn tools_and_calls_are_those_of_the_workers_on_the_broker() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_repeated_with_its_key_runs_once() {
+    let vhost = vhost().await;
+    let _worker = worker(&vhost).await;
+    let call = async |key: &str, count: &str, code: i32| {
+        let arguments = [
+            "call",
+            "ping",
+            "host=127.0.0.1",
+            count,
+            "--json",
+            "--idempotency-key",
+            key,
+        ];
+        ends(through(&vhost, &arguments), code).await
+    };
+    // How long the replies took differs from run to run.
+    let first = call("k", "count=1", 0).await.stdout;
+    assert_eq!(call("k", "count=1", 0).await.stdout, first);
+    assert_ne!(call("other", "count=1", 0).await.stdout, first);
+    let reused = call("k", "count=2", 64).await;
+    has(&reused.stderr, &["used for another call", "a new key"]);
+    has(&call("", "count=1", 64).await.stderr, &["1 to 255 bytes"]);
+}
+
+#[tokio::test]
 async fn without_a_worker_the_command_says_which_one_to_start() {
     let vhost = vhost().await;
     let listing = ends(through(&vhost, &["tools"]), 69).await;

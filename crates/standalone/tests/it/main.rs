@@ -9,6 +9,8 @@ mod clients;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod layout;
 #[cfg(test)]
 mod leaks;
