@@ -1,17 +1,15 @@
-use std::collections::HashSet;
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, MaybeDone, maybe_done};
+use futures::future::{BoxFuture, ready};
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
 use protocol::headers;
 use tokio::sync::oneshot;
 
 use super::codec;
+use super::woken::Woken;
 use crate::{Message, Publish, PublishError};
 
 /// Messages that wait for their confirmation; beyond, sending pauses.
@@ -38,18 +36,39 @@ impl Key {
 /// Who waits for a confirmation.
 pub(super) type Done = oneshot::Sender<Result<(), PublishError>>;
 
-struct Entry {
+/// What a confirmation says.
+struct Confirmed {
+    is_taken: bool,
+    /// The message that was returned, which may be another one.
+    returned: Option<Key>,
+}
+
+impl From<Confirmation> for Confirmed {
+    fn from(confirmation: Confirmation) -> Self {
+        let is_taken = !confirmation.is_nack();
+        let returned = confirmation.take_message();
+        Self {
+            is_taken,
+            returned: returned.map(|returned| Key::of_returned(&returned.properties)),
+        }
+    }
+}
+
+/// A publish: its first poll puts the message in its place among those that leave.
+type Confirm = BoxFuture<'static, lapin::Result<Confirmed>>;
+
+/// A message that was sent.
+struct Sent {
     key: Key,
     routing_key: String,
     mandatory: bool,
     is_request: bool,
     bytes: usize,
-    confirm: MaybeDone<BoxFuture<'static, lapin::Result<Confirmation>>>,
     /// Gone once the sender was told that its message is not waited for.
     done: Option<Done>,
 }
 
-impl Entry {
+impl Sent {
     /// Whoever does not wait any more need not know.
     fn settle(self, result: Result<(), PublishError>) {
         if let Some(done) = self.done {
@@ -58,17 +77,37 @@ impl Entry {
     }
 }
 
+struct Entry {
+    sent: Sent,
+    confirm: Confirm,
+    waker: Waker,
+}
+
 /// The unconfirmed messages of one channel.
 ///
-/// lapin hands a returned message to whichever confirmation completes next, so a returned
-/// message is matched by its own key. The broker sends a return before the confirmation of
-/// the same message; therefore a confirmation counts only after every other confirmation
-/// that was complete at that moment has been looked at.
+/// lapin gives the oldest returned message to whichever confirmation comes next, so a returned
+/// message is matched by its own key. The broker sends a return before the confirmation of the
+/// same message; therefore a confirmation counts only after every other confirmation that was
+/// complete at that moment has been looked at. One that brings another message's return says
+/// that more of them may be on their way: the confirmations after it decide.
 #[derive(Default)]
 pub(super) struct InFlight {
-    entries: Vec<Entry>,
+    entries: HashMap<u64, Entry>,
     bytes: usize,
+    last: u64,
+    woken: Arc<Woken>,
     returned: HashSet<Key>,
+    /// Confirmed, but their returns may be to come; with whether the broker took them.
+    undecided: Vec<(Sent, bool)>,
+}
+
+/// What was complete at one moment, with whether the broker took it.
+#[derive(Default)]
+struct Found {
+    decided: Vec<(Sent, bool)>,
+    undecided: Vec<(Sent, bool)>,
+    /// A confirmation brought no return: all before it are here.
+    are_all_here: bool,
 }
 
 impl InFlight {
@@ -84,29 +123,41 @@ impl InFlight {
     /// Sends a message behind those that were sent before. It is not waited for: a broker that
     /// reads slowly, or not at all, holds up nothing but its own confirmations.
     pub(super) fn send(&mut self, channel: &Arc<Channel>, publish: Publish, done: Done) {
-        let key = Key::of(&publish.message);
-        let (is_request, bytes) = (publish.gives_way(), publish.message.body.len());
-        let (routing_key, mandatory) = (publish.routing_key.clone(), publish.mandatory);
-        let mut confirm = maybe_done(confirmed(Arc::clone(channel), publish).boxed());
-        // The first poll puts the message in its place among those that leave.
-        let _ = (&mut confirm).now_or_never();
-        self.bytes += bytes;
-        self.entries.push(Entry {
-            key,
-            routing_key,
-            mandatory,
-            is_request,
-            bytes,
-            confirm,
+        let sent = Sent {
+            key: Key::of(&publish.message),
+            routing_key: publish.routing_key.clone(),
+            mandatory: publish.mandatory,
+            is_request: publish.gives_way(),
+            bytes: publish.message.body.len(),
             done: Some(done),
-        });
+        };
+        self.push(sent, Box::pin(confirmed(Arc::clone(channel), publish)));
+    }
+
+    fn push(&mut self, sent: Sent, mut confirm: Confirm) {
+        self.last += 1;
+        let number = self.last;
+        let waker = self.woken.waker(number);
+        let first = confirm.as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(confirmed) = first {
+            confirm = Box::pin(ready(confirmed));
+            waker.wake_by_ref();
+        }
+        self.bytes += sent.bytes;
+        let entry = Entry {
+            sent,
+            confirm,
+            waker,
+        };
+        self.entries.insert(number, entry);
     }
 
     /// Tells the senders of requests that the broker takes none for this reason. The messages
     /// are on their way nevertheless.
     pub(super) fn refuse_requests(&mut self, reason: &str) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.is_request) {
-            if let Some(done) = entry.done.take() {
+        let entries = self.entries.values_mut().map(|entry| &mut entry.sent);
+        for sent in entries.filter(|sent| sent.is_request) {
+            if let Some(done) = sent.done.take() {
                 let _ = done.send(Err(PublishError::Blocked {
                     reason: reason.to_owned(),
                     may_arrive: true,
@@ -125,77 +176,95 @@ impl InFlight {
 
     /// Everything that is still unconfirmed may or may not have arrived.
     pub(super) fn lose_all(self) {
-        for entry in self.entries {
-            entry.settle(Err(PublishError::Lost));
+        let entries = self.entries.into_values().map(|entry| entry.sent);
+        let undecided = self.undecided.into_iter().map(|(sent, _)| sent);
+        for sent in entries.chain(undecided) {
+            sent.settle(Err(PublishError::Lost));
         }
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), lapin::Error>> {
-        let mut settled: Vec<(Entry, bool)> = Vec::new();
+        let mut found = Found::default();
         // One round more than finds anything: see the type's documentation.
         loop {
-            let before = settled.len();
-            if let Err(error) = self.collect_complete(cx, &mut settled) {
-                for (entry, _) in settled {
-                    entry.settle(Err(PublishError::Lost));
-                }
-                return Poll::Ready(Err(error));
-            }
-            if settled.len() == before {
+            let numbers = self.woken.take(cx);
+            if numbers.is_empty() {
                 break;
             }
+            for number in numbers {
+                if let Err(error) = self.look_at(number, &mut found) {
+                    for (sent, _) in found.decided.into_iter().chain(found.undecided) {
+                        sent.settle(Err(PublishError::Lost));
+                    }
+                    return Poll::Ready(Err(error));
+                }
+            }
         }
-        if settled.is_empty() {
+        if found.decided.is_empty() && found.undecided.is_empty() {
             return Poll::Pending;
         }
-        for (entry, acked) in settled {
-            let result = if entry.mandatory && self.returned.remove(&entry.key) {
-                Err(PublishError::Unroutable(entry.routing_key.clone()))
-            } else if acked {
-                Ok(())
-            } else {
-                Err(PublishError::Busy(entry.routing_key.clone()))
-            };
-            entry.settle(result);
-        }
+        self.settle(found);
         Poll::Ready(Ok(()))
     }
 
-    fn collect_complete(
-        &mut self,
-        cx: &mut Context<'_>,
-        settled: &mut Vec<(Entry, bool)>,
-    ) -> Result<(), lapin::Error> {
-        let mut position = 0;
-        while let Some(entry) = self.entries.get_mut(position) {
-            let mut confirm = Pin::new(&mut entry.confirm);
-            let is_done = confirm.as_mut().poll(cx).is_ready();
-            let Some(confirmation) = is_done.then(|| confirm.take_output()).flatten() else {
-                position += 1;
-                continue;
-            };
-            let entry = self.entries.swap_remove(position);
-            self.bytes = self.bytes.saturating_sub(entry.bytes);
-            let (acked, returned) = match confirmation {
-                Ok(Confirmation::Ack(returned)) => (true, returned),
-                Ok(Confirmation::Nack(returned)) => (false, returned),
-                Ok(Confirmation::NotRequested) => (true, None),
-                Err(error) => {
-                    entry.settle(Err(PublishError::Lost));
-                    return Err(error);
-                }
-            };
-            if let Some(returned) = returned {
-                self.returned.insert(Key::of_returned(&returned.properties));
+    fn look_at(&mut self, number: u64, found: &mut Found) -> Result<(), lapin::Error> {
+        // A message may have been woken twice.
+        let Some(entry) = self.entries.get_mut(&number) else {
+            return Ok(());
+        };
+        let mut cx = Context::from_waker(&entry.waker);
+        let Poll::Ready(confirmed) = entry.confirm.as_mut().poll(&mut cx) else {
+            return Ok(());
+        };
+        let Some(Entry { sent, .. }) = self.entries.remove(&number) else {
+            return Ok(());
+        };
+        self.bytes = self.bytes.saturating_sub(sent.bytes);
+        let Confirmed { is_taken, returned } = match confirmed {
+            Ok(confirmed) => confirmed,
+            Err(error) => {
+                sent.settle(Err(PublishError::Lost));
+                return Err(error);
             }
-            settled.push((entry, acked));
+        };
+        let brought_its_own = returned.as_ref().is_none_or(|key| *key == sent.key);
+        found.are_all_here |= returned.is_none();
+        self.returned.extend(returned);
+        if brought_its_own || !sent.mandatory {
+            found.decided.push((sent, is_taken));
+        } else {
+            found.undecided.push((sent, is_taken));
         }
         Ok(())
+    }
+
+    fn settle(&mut self, found: Found) {
+        let nothing_follows = self.entries.is_empty();
+        let before = std::mem::take(&mut self.undecided);
+        let are_all_here = found.are_all_here || nothing_follows;
+        let decided = found.decided.into_iter().map(|sent| (sent, true));
+        let before = before.into_iter().map(|sent| (sent, are_all_here));
+        let undecided = found.undecided.into_iter();
+        let undecided = undecided.map(|sent| (sent, nothing_follows));
+        for ((sent, is_taken), is_decided) in decided.chain(before).chain(undecided) {
+            let routing_key = || sent.routing_key.clone();
+            let result = if sent.mandatory && self.returned.remove(&sent.key) {
+                Err(PublishError::Unroutable(routing_key()))
+            } else if !is_decided {
+                self.undecided.push((sent, is_taken));
+                continue;
+            } else if is_taken {
+                Ok(())
+            } else {
+                Err(PublishError::Busy(routing_key()))
+            };
+            sent.settle(result);
+        }
     }
 }
 
 /// Hands a message to the connection, and waits for the broker's word.
-async fn confirmed(channel: Arc<Channel>, publish: Publish) -> lapin::Result<Confirmation> {
+async fn confirmed(channel: Arc<Channel>, publish: Publish) -> lapin::Result<Confirmed> {
     let confirm = {
         let Publish {
             exchange,
@@ -218,5 +287,105 @@ async fn confirmed(channel: Arc<Channel>, publish: Publish) -> lapin::Result<Con
             )
             .await?
     };
-    confirm.await
+    Ok(confirm.await?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that was sent: its confirmation is given and its result taken here.
+    struct Message {
+        key: Key,
+        confirm: oneshot::Sender<lapin::Result<Confirmed>>,
+        result: oneshot::Receiver<Result<(), PublishError>>,
+    }
+
+    fn send(in_flight: &mut InFlight, id: &str) -> Message {
+        let key = Key(Some(id.to_owned()), None, None);
+        let (done, result) = oneshot::channel();
+        let (confirm, confirmed) = oneshot::channel();
+        let sent = Sent {
+            key: key.clone(),
+            routing_key: id.to_owned(),
+            mandatory: true,
+            is_request: false,
+            bytes: 0,
+            done: Some(done),
+        };
+        let confirmed = async { confirmed.await.unwrap() };
+        in_flight.push(sent, Box::pin(confirmed));
+        Message {
+            key,
+            confirm,
+            result,
+        }
+    }
+
+    impl Message {
+        fn confirm(self, returned: Option<&Key>) -> oneshot::Receiver<Result<(), PublishError>> {
+            let confirmed = Confirmed {
+                is_taken: true,
+                returned: returned.cloned(),
+            };
+            assert!(self.confirm.send(Ok(confirmed)).is_ok());
+            self.result
+        }
+    }
+
+    async fn became(result: oneshot::Receiver<Result<(), PublishError>>) -> &'static str {
+        match result.await.unwrap() {
+            Ok(()) => "taken",
+            Err(PublishError::Unroutable(_)) => "unroutable",
+            Err(PublishError::Lost) => "lost",
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_confirmation_that_brings_anothers_return_waits_for_its_own() {
+        let mut in_flight = InFlight::default();
+        let [one, two, three, four] = ["1", "2", "3", "4"].map(|id| send(&mut in_flight, id));
+        let (key_one, key_two) = (one.key.clone(), two.key.clone());
+        // Both were returned, in this order, and confirmed in the other one.
+        let mut two = two.confirm(Some(&key_one));
+        in_flight.settle_some().await.unwrap();
+        assert!(two.try_recv().is_err(), "its return may be to come");
+        let three = three.confirm(Some(&key_two));
+        in_flight.settle_some().await.unwrap();
+        assert_eq!(became(two).await, "unroutable");
+        let one = one.confirm(None);
+        in_flight.settle_some().await.unwrap();
+        assert_eq!(became(one).await, "unroutable");
+        assert_eq!(became(three).await, "taken");
+        assert_eq!(in_flight.len(), 1);
+        let four = four.confirm(None);
+        in_flight.settle_some().await.unwrap();
+        assert_eq!(became(four).await, "taken");
+        assert!(in_flight.returned.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_last_confirmation_decides_about_all() {
+        let mut in_flight = InFlight::default();
+        let [one, two] = ["1", "2"].map(|id| send(&mut in_flight, id));
+        let key = two.key.clone();
+        let one = one.confirm(Some(&key));
+        let two = two.confirm(None);
+        in_flight.settle_some().await.unwrap();
+        assert_eq!(became(one).await, "taken");
+        assert_eq!(became(two).await, "unroutable");
+    }
+
+    #[tokio::test]
+    async fn what_is_unconfirmed_when_the_channel_ends_is_lost() {
+        let mut in_flight = InFlight::default();
+        let [one, two, three] = ["1", "2", "3"].map(|id| send(&mut in_flight, id));
+        let key = three.key.clone();
+        let two = two.confirm(Some(&key));
+        in_flight.settle_some().await.unwrap();
+        in_flight.lose_all();
+        assert_eq!(became(one.result).await, "lost");
+        assert_eq!(became(two).await, "lost");
+    }
 }

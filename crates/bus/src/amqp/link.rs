@@ -5,14 +5,15 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::acks::{Acks, Settled};
 use super::asking::Links;
 use super::watcher::Watcher;
 use super::{ANSWER_TIME, CLOSE_TIME, Endpoint, codec, fault};
@@ -190,6 +191,7 @@ impl Link for AmqpLink {
                 .map_err(|error| fault::of_operation(&error, queue))
         })
         .await?;
+        let acks = prefetch.map(|_| Acks::new(channel.clone()));
         let canceller = Canceller {
             channel,
             tag: consumer.tag(),
@@ -201,7 +203,15 @@ impl Link for AmqpLink {
                 }
                 std::future::ready(next.is_ok())
             })
-            .filter_map(|next| std::future::ready(next.ok().map(delivery)));
+            .filter_map(move |next| {
+                std::future::ready(next.ok().map(|next| match &acks {
+                    Some(acks) => {
+                        let settle = acks.settle(next.delivery_tag);
+                        delivery(next, settle)
+                    }
+                    None => delivery(next, Settled),
+                }))
+            });
         Ok(Consumer::new(deliveries.boxed(), canceller))
     }
 
@@ -235,39 +245,12 @@ impl Cancel for Canceller {
     }
 }
 
-struct AmqpSettle(lapin::Acker);
-
-#[async_trait]
-impl Settle for AmqpSettle {
-    async fn ack(&self) -> Result<(), Error> {
-        settled(self.0.ack(BasicAckOptions::default()).await)
-    }
-
-    async fn requeue(&self) -> Result<(), Error> {
-        let options = BasicNackOptions {
-            requeue: true,
-            ..BasicNackOptions::default()
-        };
-        settled(self.0.nack(options).await)
-    }
-}
-
-fn settled(settled: lapin::Result<bool>) -> Result<(), Error> {
-    match settled {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::Lost(
-            "the channel of the delivery has ended".to_owned(),
-        )),
-        Err(error) => Err(Error::Lost(error.to_string())),
-    }
-}
-
-fn delivery(delivery: AmqpDelivery) -> Delivery {
+fn delivery(delivery: AmqpDelivery, settle: impl Settle + 'static) -> Delivery {
     Delivery::new(
         codec::message(&delivery.properties, delivery.data),
         delivery.exchange.to_string(),
         delivery.routing_key.to_string(),
         delivery.redelivered,
-        AmqpSettle(delivery.acker),
+        settle,
     )
 }

@@ -4,6 +4,7 @@
 //! consuming over connections of its own, one per [`Link`]. Recovery is ours throughout:
 //! whatever fails, the connection is dropped with all it holds and made anew.
 
+mod acks;
 mod asking;
 mod codec;
 mod fault;
@@ -14,6 +15,7 @@ mod publisher;
 mod states;
 mod transport;
 mod watcher;
+mod woken;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};

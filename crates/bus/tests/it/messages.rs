@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bus::{Binding, Error, Message, Overflow, Publish, PublishError, Queue};
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use protocol::{Category, Names, headers};
 
@@ -21,6 +22,7 @@ on_both_buses!(
     prefetch_bounds_what_is_unsettled,
     a_requeued_message_comes_again_before_others,
     what_was_not_settled_comes_again_when_the_link_closes,
+    what_is_done_at_the_same_time_settles_nothing_else,
     an_expired_message_is_not_handed_out,
     a_full_queue_refuses,
     a_full_queue_of_letters_drops_its_oldest,
@@ -203,6 +205,36 @@ async fn what_was_not_settled_comes_again_when_the_link_closes(site: Site) {
         assert_eq!((delivery.redelivered, delivery.attempt()), (true, 2));
         delivery.ack().await.unwrap();
     }
+}
+
+async fn what_is_done_at_the_same_time_settles_nothing_else(site: Site) {
+    let link = site.link().await;
+    let mut consumer = site.work(&*link, 20).await;
+    let requests = (0..20).map(|number| site.request(&number.to_string()));
+    let published = join_all(requests.map(|request| site.bus.publish(request))).await;
+    assert!(published.iter().all(Result::is_ok), "{published:?}");
+    let held: Vec<_> = within(consumer.by_ref().take(20).collect()).await;
+    let (open, mut done): (Vec<_>, Vec<_>) = held
+        .into_iter()
+        .partition(|delivery| ["7", "13"].contains(&id(delivery)));
+    done.reverse();
+    let acks = within(join_all(done.iter().map(bus::Delivery::ack))).await;
+    assert!(acks.iter().all(Result::is_ok), "{acks:?}");
+    link.close().await;
+    drop(open);
+    only_these_come_again(&site, &["7", "13"]).await;
+}
+
+async fn only_these_come_again(site: &Site, ids: &[&str]) {
+    let link = site.link().await;
+    let mut consumer = site.work(&*link, 20).await;
+    for expected in ids {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((id(&delivery), delivery.redelivered), (*expected, true));
+        delivery.ack().await.unwrap();
+    }
+    let queue = site.work_queue();
+    until_state(&site.bus, &queue.name, |state| state.unwrap().messages == 0).await;
 }
 
 async fn an_expired_message_is_not_handed_out(site: Site) {
