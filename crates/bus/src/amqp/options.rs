@@ -8,6 +8,14 @@ use protocol::Names;
 
 use crate::{Backoff, Error};
 
+/// Longest frame in bytes that is asked for, where the URL does not say otherwise.
+///
+/// All headers of a message must fit into one frame; the most that a gateway sends are 40 KiB.
+/// lapin keeps room for 64 frames for every connection, and fills it with zeros when it comes to
+/// know the broker's choice, unless that was asked for: of 128 KiB, which RabbitMQ offers, 8 MiB
+/// of memory for a connection that does nothing.
+const FRAME_MAX: u32 = 64 * 1024;
+
 /// How to reach the broker.
 #[derive(Clone)]
 pub struct Options {
@@ -77,6 +85,7 @@ impl Options {
         let mut uri: AMQPUri = url.parse().map_err(unusable)?;
         uri.scheme = AMQPScheme::AMQP;
         let seconds = self.heartbeat.as_millis().div_ceil(1000);
+        uri.query.frame_max.get_or_insert(FRAME_MAX);
         uri.query.heartbeat = Some(u16::try_from(seconds).unwrap_or(u16::MAX));
         uri.query.connection_timeout =
             Some(u64::try_from(self.connect_timeout.as_millis()).unwrap_or(u64::MAX));
