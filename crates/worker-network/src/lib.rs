@@ -19,6 +19,7 @@ mod netlink;
 mod scopes;
 mod target;
 mod tools;
+mod vendors;
 
 use std::num::NonZeroU16;
 

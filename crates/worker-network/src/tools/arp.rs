@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use worker::{Context, Host, HostIdentity, Page, Summary, Tool, paginate};
 
-use crate::{markdown, netlink};
+use crate::{markdown, netlink, vendors};
 
 /// Which neighbours to list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -175,10 +175,10 @@ fn state(state: NeighbourState) -> Option<Reachability> {
 
 /// The holder of a MAC address block, by the longest of the IEEE's three prefix lengths.
 fn vendor(mac: &[u8]) -> Option<String> {
-    let is_assigned = mac.len() == 6 && mac[0] & 0b10 == 0;
-    let text = netlink::link_layer_address(mac).filter(|_| is_assigned)?;
-    let record = oui_data::lookup(&text)?;
-    Some(record.organization().to_owned())
+    let mac = <[u8; 6]>::try_from(mac).ok()?;
+    let is_assigned = mac[0] & 0b10 == 0;
+    let name = is_assigned.then(|| vendors::of(mac)).flatten()?;
+    Some(name.to_owned())
 }
 
 impl Summary for NeighbourList {
