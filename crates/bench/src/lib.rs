@@ -14,7 +14,9 @@
 mod arguments;
 mod contestant;
 mod load;
+mod machine;
 mod measure;
+mod page;
 mod part;
 mod report;
 mod role;

@@ -45,6 +45,12 @@ impl Table {
             is_met.to_owned(),
         ]);
     }
+
+    /// A row of a table of goals for what is only reported.
+    pub(crate) fn note(&mut self, figure: &str, reached: String) {
+        let none = || "-".to_owned();
+        self.row([figure.to_owned(), none(), reached, none()]);
+    }
 }
 
 /// What a figure is to be, in the unit that is shown.

@@ -6,8 +6,11 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use testkit::process::Program;
 
-use crate::contestant::{bare_worker, echo_worker};
+use crate::contestant::{announcer, bare_worker, echo_worker, embedded, rmcp_server};
 use crate::load::{self, Plan};
+
+/// The program with the allocator of the released servers.
+const SERVER: &str = "bench-server";
 
 /// A process of a measurement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +21,12 @@ pub(crate) enum Role {
     EchoWorker,
     /// The other end of a bare loop over the broker.
     BareWorker { url: String, prefetch: u16 },
+    /// Gateway and worker in one process; its settings come from the environment.
+    Embedded,
+    /// The official SDK's server.
+    RmcpServer { port: u16 },
+    /// Workers with so many tools; their settings come from the environment.
+    Announcer { tools: usize },
 }
 
 impl Role {
@@ -27,13 +36,25 @@ impl Role {
             Self::Load(plan) => load::generate(plan),
             Self::EchoWorker => Ok(echo_worker::run()),
             Self::BareWorker { url, prefetch } => bare_worker::run(&url, prefetch),
+            Self::Embedded => Ok(embedded::run()),
+            Self::RmcpServer { port } => rmcp_server::run(port),
+            Self::Announcer { tools } => Ok(announcer::run(tools)),
         }
     }
 
     /// How a process with this role is started.
     pub(crate) fn program(&self) -> Result<Program> {
-        let path = std::env::current_exe().context("the path of this program is unknown")?;
-        let role = serde_json::to_string(self)?;
-        Ok(Program::new(path).args(["as", &role]))
+        let (path, arguments) = self.command()?;
+        Ok(Program::new(path).args(arguments))
+    }
+
+    /// The same in words: a program and its arguments.
+    pub(crate) fn command(&self) -> Result<(String, Vec<String>)> {
+        let mut path = std::env::current_exe().context("the path of this program is unknown")?;
+        if let Self::Embedded | Self::RmcpServer { .. } = self {
+            path.set_file_name(SERVER);
+        }
+        let arguments = vec!["as".to_owned(), serde_json::to_string(self)?];
+        Ok((path.display().to_string(), arguments))
     }
 }

@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -6,9 +7,14 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Parser as _, ValueEnum as _};
 
 use crate::arguments::{Arguments, RoleArgument};
+use crate::machine::Machine;
+use crate::page;
 use crate::part::{Effort, Part};
 use crate::role::Role;
 use crate::site::Site;
+
+/// Where the figures go, in the folder that the program is started in.
+const PAGE: &str = "docs/performance.md";
 
 /// Reads the arguments and does what they say.
 #[must_use]
@@ -43,6 +49,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
 }
 
 async fn measure_all(arguments: &Arguments) -> Result<()> {
+    let machine = Machine::now()?;
     let effort = Effort {
         rounds: arguments.rounds.get(),
         turn: Duration::from_secs(arguments.seconds.get()),
@@ -53,9 +60,16 @@ async fn measure_all(arguments: &Arguments) -> Result<()> {
         &arguments.only
     };
     let site = Site::start().await?;
+    let machine = machine.with(&site.node).await?;
+    say(&machine.to_string());
+    let mut sections = Vec::new();
     for part in parts {
         let section = part.measure(&site, effort).await?;
         say(&format!("\n{section}"));
+        sections.push(section);
+    }
+    if arguments.only.is_empty() && !arguments.no_write {
+        page::write(Path::new(PAGE), &machine, effort, &sections)?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use testkit::rabbitmq::Node;
 use testkit::wait;
 
 use crate::contestant::{bare_worker, echo_worker};
+use crate::load::Command;
 use crate::role::Role;
 
 /// How long processes may take to know each other.
@@ -44,31 +45,68 @@ impl Site {
         self.node.amqp_url("/")
     }
 
-    /// A released binary, which lies beside this one; no settings but the broker's address.
-    pub(crate) fn released(&self, name: &str) -> Result<Program> {
-        let path = std::env::current_exe()?.with_file_name(name);
-        ensure!(path.exists(), "{} is not built", path.display());
-        Ok(self.on_site(Program::new(path)))
-    }
-
     /// Lets a process find the broker, and no `discovery.toml` of the caller's folder.
     fn on_site(&self, program: Program) -> Program {
-        program
-            .folder(self.folder.path())
-            .env("AMQP_URL", self.url())
+        self.alone(program).env("AMQP_URL", self.url())
+    }
+
+    fn alone(&self, program: Program) -> Program {
+        program.folder(self.folder.path())
     }
 
     /// The released gateway.
     pub(crate) fn gateway(&self) -> Result<Server> {
+        let program = Program::new(released("discovery-gateway")?);
+        Server::start(self.on_site(program))
+    }
+
+    /// The released worker of the category network.
+    pub(crate) fn network_worker(&self) -> Result<Process> {
+        let program = Program::new(released("discovery-worker-network")?);
+        self.on_site(program).start()
+    }
+
+    /// The command, with everything in one process.
+    pub(crate) fn discovery_up(&self) -> Result<Server> {
+        let program = Program::new(released("discovery")?).arg("up");
+        Server::start(self.alone(program))
+    }
+
+    /// Gateway and worker of the tool `echo` in one process, without the broker.
+    pub(crate) fn embedded(&self) -> Result<Server> {
+        Server::start(self.alone(Role::Embedded.program()?))
+    }
+
+    /// The official SDK's server with the tool `echo`.
+    pub(crate) fn rmcp_server(&self) -> Result<Server> {
         let port = free_port()?;
-        let program = self
-            .released("discovery-gateway")?
-            .env("TRANSPORT_MODE", "http")
-            .env("HTTP_PORT", port.to_string());
+        let program = self.alone(Role::RmcpServer { port }.program()?);
         Ok(Server {
             process: program.start()?,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         })
+    }
+
+    /// A gateway for one client on its standard streams, in words.
+    pub(crate) fn on_stdio(&self, is_embedded: bool) -> Result<Command> {
+        let mut environment = vec![("TRANSPORT_MODE".to_owned(), "stdio".to_owned())];
+        let (path, arguments) = if is_embedded {
+            Role::Embedded.command()?
+        } else {
+            environment.push(("AMQP_URL".to_owned(), self.url()));
+            (released("discovery-gateway")?, Vec::new())
+        };
+        Ok(Command {
+            path,
+            arguments,
+            environment,
+            folder: self.folder.path().display().to_string(),
+        })
+    }
+
+    /// Workers with so many tools.
+    pub(crate) fn announcer(&self, tools: usize) -> Result<Process> {
+        self.on_site(Role::Announcer { tools }.program()?).start()
     }
 
     /// A worker of ours with the tool `echo`.
@@ -90,10 +128,40 @@ impl Site {
     }
 }
 
+/// The path of a released binary, which lies beside this one.
+fn released(name: &str) -> Result<String> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(path.exists(), "{} is not built", path.display());
+    Ok(path.display().to_string())
+}
+
 impl Server {
+    /// Starts a gateway on a free port.
+    fn start(program: Program) -> Result<Self> {
+        let port = free_port()?;
+        let program = program
+            .env("TRANSPORT_MODE", "http")
+            .env("HTTP_PORT", port.to_string());
+        Ok(Self {
+            process: program.start()?,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        })
+    }
+
+    /// Waits until clients see so many tools, page by page.
+    pub(crate) async fn has_tools(&self, wanted: usize) -> Result<()> {
+        let client = self.client();
+        let all_listed = async || (count_tools(&client).await.ok()? == wanted).then_some(());
+        wait::until("all tools are listed", READY, all_listed).await
+    }
+
+    fn client(&self) -> RpcClient {
+        RpcClient::new(format!("http://{}/mcp", self.address))
+    }
+
     /// Waits until clients can call the tool `echo`.
     pub(crate) async fn has_echo(&self) -> Result<()> {
-        let client = RpcClient::new(format!("http://{}/mcp", self.address));
+        let client = self.client();
         let listed = async || match self.process.try_exit() {
             Ok(None) => lists_echo(&client).await.then_some(Ok(())),
             _ => Some(Err(anyhow::anyhow!(
@@ -106,16 +174,29 @@ impl Server {
 }
 
 async fn lists_echo(client: &RpcClient) -> bool {
-    let list = ask(client, "tools/list").await.unwrap_or_default();
+    let list = ask(client, json!({})).await.unwrap_or_default();
     let tools = list["tools"].as_array();
     tools.is_some_and(|tools| tools.iter().any(|tool| tool["name"] == echo_worker::TOOL))
 }
 
-async fn ask(client: &RpcClient, method: &str) -> Result<Value> {
-    let request = Request::modern(1, method, json!({}));
+async fn count_tools(client: &RpcClient) -> Result<usize> {
+    let mut counted = 0;
+    let mut parameters = json!({});
+    loop {
+        let list = ask(client, parameters).await?;
+        counted += list["tools"].as_array().map_or(0, Vec::len);
+        match &list["nextCursor"] {
+            Value::String(cursor) => parameters = json!({ "cursor": cursor }),
+            _ => return Ok(counted),
+        }
+    }
+}
+
+async fn ask(client: &RpcClient, parameters: Value) -> Result<Value> {
+    let request = Request::modern(1, "tools/list", parameters);
     let reply = client.send(&request, QUESTION).await?;
     match reply.answer()? {
         Value::Object(answer) if answer.contains_key("result") => Ok(answer["result"].clone()),
-        other => bail!("{method}: {other}"),
+        other => bail!("{other}"),
     }
 }

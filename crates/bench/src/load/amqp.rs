@@ -2,23 +2,29 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::StreamExt as _;
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use protocol::{Category, Names, headers, mcp};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::calls::{self, Template};
 use super::client::Client;
 use crate::contestant::bare_worker::QUEUE;
+use crate::contestant::echo_worker::TOOL;
 
 /// Delivery mode of messages that outlive the broker.
 const PERSISTENT: u8 = 2;
+
+/// How long a caller of a worker waits.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The connection that all clients share.
 pub(super) struct Wire {
@@ -86,7 +92,7 @@ impl Wire {
     }
 
     /// Publishes a request and waits for its confirmation and for its reply.
-    async fn call(&self, id: &str, body: &[u8]) -> Result<Vec<u8>> {
+    async fn call(&self, to: &Address, id: &str, request: Request<'_>) -> Result<Vec<u8>> {
         let (sender, reply) = oneshot::channel();
         self.pending
             .lock()
@@ -96,13 +102,20 @@ impl Wire {
             mandatory: true,
             ..BasicPublishOptions::default()
         };
-        let properties = BasicProperties::default()
+        let properties = request
+            .properties
             .with_delivery_mode(PERSISTENT)
             .with_correlation_id(id.into())
             .with_reply_to(self.reply_to.as_str().into());
         let confirmed = self
             .channel
-            .basic_publish("".into(), QUEUE.into(), mandatory, body, properties)
+            .basic_publish(
+                to.exchange.into(),
+                to.key.as_str().into(),
+                mandatory,
+                request.body,
+                properties,
+            )
             .await?;
         let (confirmed, reply) = tokio::join!(confirmed, reply);
         match confirmed? {
@@ -112,16 +125,32 @@ impl Wire {
     }
 }
 
+/// Where requests go.
+struct Address {
+    exchange: &'static str,
+    key: String,
+}
+
+struct Request<'a> {
+    properties: BasicProperties,
+    body: &'a [u8],
+}
+
 /// One of the clients of a bare loop.
 pub(super) struct BareClient {
     wire: Arc<Wire>,
+    to: Address,
     body: Template,
 }
 
 impl BareClient {
     pub(super) fn new(wire: Arc<Wire>) -> Self {
-        let body = Template::new(calls::payload());
-        Self { wire, body }
+        let (exchange, key) = ("", QUEUE.to_owned());
+        Self {
+            wire,
+            to: Address { exchange, key },
+            body: Template::new(calls::payload()),
+        }
     }
 }
 
@@ -129,8 +158,60 @@ impl Client for BareClient {
     async fn call(&mut self, number: u64) -> Result<()> {
         let id = calls::numbered(number);
         let body = self.body.number(&id);
-        let reply = self.wire.call(&id, body).await?;
+        let properties = BasicProperties::default();
+        let request = Request { properties, body };
+        let reply = self.wire.call(&self.to, &id, request).await?;
         ensure!(reply == body, "the reply is not the call's");
         Ok(())
+    }
+}
+
+/// One of the clients that call a worker without a gateway.
+pub(super) struct WorkerClient {
+    wire: Arc<Wire>,
+    to: Address,
+    body: Template,
+}
+
+impl WorkerClient {
+    pub(super) fn new(wire: Arc<Wire>, category: &Category) -> Self {
+        let to = Address {
+            exchange: Names::REQUESTS,
+            key: Names::default().tool_key(category, TOOL),
+        };
+        let body = Template::new(calls::modern_call());
+        Self { wire, to, body }
+    }
+
+    fn properties(id: &str) -> BasicProperties {
+        let deadline = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let deadline = (deadline.unwrap_or_default() + PATIENCE).as_millis();
+        let deadline = i64::try_from(deadline).unwrap_or(i64::MAX);
+        let mut fields = FieldTable::default();
+        let mut text = |name: &str, value: &str| {
+            fields.insert(name.into(), AMQPValue::LongString(value.into()));
+        };
+        text(headers::PROTOCOL_VERSION, mcp::MODERN_VERSION);
+        text(headers::METHOD, mcp::method::TOOLS_CALL);
+        text(headers::NAME, TOOL);
+        fields.insert(headers::DEADLINE.into(), AMQPValue::LongLongInt(deadline));
+        BasicProperties::default()
+            .with_type(headers::kind::REQUEST.into())
+            .with_content_type(headers::CONTENT_TYPE.into())
+            .with_message_id(id.into())
+            .with_expiration(PATIENCE.as_millis().to_string().into())
+            .with_headers(fields)
+    }
+}
+
+impl Client for WorkerClient {
+    async fn call(&mut self, number: u64) -> Result<()> {
+        let id = calls::numbered(number);
+        let request = Request {
+            properties: Self::properties(&id),
+            body: self.body.number(&id),
+        };
+        let reply = self.wire.call(&self.to, &id, request).await?;
+        calls::check(&reply, &id)
     }
 }

@@ -53,6 +53,41 @@ pub(super) fn modern_call() -> String {
     )
 }
 
+/// The same in a session, which has said the rest when it began.
+pub(super) fn session_call() -> String {
+    let text = payload();
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{PLACE},"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"{text}"}}}}}}"#
+    )
+}
+
+/// What a session begins with, in MCP 2025-11-25.
+pub(super) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+/// What a client says before its first call in a session.
+pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// `tools/list` in MCP 2026-07-28.
+pub(super) fn list() -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{PLACE},"method":"tools/list","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{{"name":"bench","version":"1"}},"io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    )
+}
+
+/// Makes sure that an answer is a page of a list that has more of them.
+pub(super) fn check_page(answer: &[u8], number: &str) -> Result<()> {
+    /// Bytes at either end in which identifier and cursor stand.
+    const ENDS: usize = 256;
+    let text = std::str::from_utf8(answer).context("the answer is not UTF-8")?;
+    let head = text.get(..ENDS).unwrap_or(text);
+    let tail = text.get(text.len().saturating_sub(ENDS)..).unwrap_or(text);
+    let is_there = |word: &str| head.contains(word) || tail.contains(word);
+    ensure!(
+        is_there(number) && is_there("nextCursor"),
+        "the answer is no page: {head}"
+    );
+    Ok(())
+}
+
 /// Makes sure that an answer is the one to this call, by what it echoes.
 pub(super) fn check(answer: &[u8], number: &str) -> Result<()> {
     let text = std::str::from_utf8(answer).context("the answer is not UTF-8")?;

@@ -9,16 +9,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use protocol::Category;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::amqp::{BareClient, Wire};
+use super::amqp::{BareClient, Wire, WorkerClient};
 use super::client::Client;
 use super::control::{Numbered, Obeyed, Order};
 use super::http::HttpClient;
 use super::record::Record;
+use super::stdio::{Pipe, StdioClient};
 use super::{Pace, Plan, Target};
+use crate::contestant::echo_worker;
 
 /// How long a call may take.
 const CALL: Duration = Duration::from_secs(30);
@@ -58,16 +61,25 @@ async fn run(plan: Plan) -> Result<()> {
     let Plan { target, clients } = plan;
     let crowd = Crowd::new();
     match target {
-        Target::Http { address } => {
-            crowd
-                .lead((0..clients).map(|_| HttpClient::new(address)))
-                .await
+        Target::Http { address, ask } => {
+            let client = |_| HttpClient::new(address, ask);
+            crowd.lead((0..clients).map(client)).await
+        }
+        Target::Stdio(command) => {
+            let pipe = Pipe::open(&command).await?;
+            let client = |_| StdioClient::new(Arc::clone(&pipe));
+            crowd.lead((0..clients).map(client)).await
+        }
+        Target::Worker { url } => {
+            let wire = Arc::new(timeout(CALL, Wire::open(&url)).await??);
+            let category: Category = echo_worker::CATEGORY.parse()?;
+            let client = |_| WorkerClient::new(Arc::clone(&wire), &category);
+            crowd.lead((0..clients).map(client)).await
         }
         Target::Bare { url } => {
             let wire = Arc::new(timeout(CALL, Wire::open(&url)).await??);
-            crowd
-                .lead((0..clients).map(|_| BareClient::new(Arc::clone(&wire))))
-                .await
+            let client = |_| BareClient::new(Arc::clone(&wire));
+            crowd.lead((0..clients).map(client)).await
         }
     }
 }

@@ -10,6 +10,7 @@ mod control;
 mod generator;
 mod http;
 mod record;
+mod stdio;
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -31,10 +32,35 @@ pub(crate) struct Plan {
 /// Whom a generator calls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Target {
-    /// The tool `echo` behind Streamable HTTP, a connection for each client.
-    Http { address: SocketAddr },
+    /// A server behind Streamable HTTP, a connection for each client.
+    Http { address: SocketAddr, ask: Ask },
+    /// A gateway that is started for it, over its standard input and output.
+    Stdio(Command),
+    /// The tool `echo` of a worker, past all gateways; one connection for all clients.
+    Worker { url: String },
     /// The other end of a bare loop over the broker, one connection for all clients.
     Bare { url: String },
+}
+
+/// What is asked over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// A call of the tool `echo` in the stateless revision.
+    Call,
+    /// The same in a session of an older revision, one for each client.
+    CallInSession,
+    /// The first page of the list of tools.
+    List,
+}
+
+/// A program and what it is started with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Command {
+    pub(crate) path: String,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Where it runs.
+    pub(crate) folder: String,
 }
 
 /// How calls follow each other.

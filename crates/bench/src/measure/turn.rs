@@ -30,7 +30,8 @@ struct Used {
     generator: Duration,
 }
 
-/// What a turn showed; processor time in microseconds per call.
+/// What a turn showed, and the failures while it warmed up; processor time in microseconds per
+/// call.
 #[derive(Debug, Clone)]
 pub(crate) struct Turn {
     pub(crate) window: Window,
@@ -66,10 +67,12 @@ impl Turn {
         load.begin(pace).await?;
         sleep(WARM_UP).await;
         let before = processes.used()?;
-        load.mark().await?;
+        let warm_up = load.mark().await?;
         sleep(length).await;
         let after = processes.used()?;
-        let window = load.mark().await?;
+        let mut window = load.mark().await?;
+        window.errors += warm_up.errors;
+        window.first_error = warm_up.first_error.or(window.first_error);
         load.pause().await?;
         let per_call = |before: Duration, after: Duration| {
             after.saturating_sub(before).as_secs_f64() / window.rate() / window.length.as_secs_f64()

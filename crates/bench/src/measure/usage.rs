@@ -6,6 +6,26 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use procfs::process::{Process, Stat, all_processes};
 
+/// Memory of a process, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// All that is in memory, pages of the program's file included.
+    pub(crate) resident: u64,
+    /// What is the process's own.
+    pub(crate) anonymous: u64,
+}
+
+/// Memory of a process now.
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
+    let read = || Process::new(pid.cast_signed())?.status();
+    let status = read().with_context(|| format!("process {pid} cannot be looked at"))?;
+    let bytes = |kibibytes: Option<u64>| kibibytes.map(|it| it * 1024);
+    Ok(Memory {
+        resident: bytes(status.vmrss).context("no resident memory")?,
+        anonymous: bytes(status.rssanon).context("no anonymous memory")?,
+    })
+}
+
 /// Processor time of a process so far, user and system, in steps of 10 ms.
 pub(crate) fn cpu(pid: u32) -> Result<Duration> {
     Ok(time_of(&stat(pid)?))
@@ -47,6 +67,12 @@ fn of_ticks(ticks: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn anonymous_memory_is_a_part_of_what_is_resident() {
+        let memory = memory(std::process::id()).unwrap();
+        assert!(0 < memory.anonymous && memory.anonymous < memory.resident);
+    }
 
     #[test]
     fn a_tree_has_used_what_its_root_has() {

@@ -1,6 +1,14 @@
 //! The measurements.
 
+mod clients;
+mod embedded;
+mod figures;
+mod latency;
+mod list;
 mod speed;
+mod start;
+mod transports;
+mod trio;
 
 use std::time::Duration;
 
@@ -13,8 +21,20 @@ use crate::site::Site;
 /// A measurement of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// HTTP calls through the broker beside a bare loop.
+    /// HTTP calls through the broker beside a bare loop, as many as possible.
     Speed,
+    /// The same at a steady rate.
+    Latency,
+    /// Gateway and worker in one process beside the official SDK's server.
+    Embedded,
+    /// A thousand HTTP clients through the broker.
+    Clients,
+    /// Pages of a list of 5,000 tools, and their memory.
+    List,
+    /// Time until the first call is answered, and memory at rest.
+    Start,
+    /// Every way in, on both buses.
+    Transports,
 }
 
 /// How much is measured.
@@ -30,6 +50,12 @@ impl Part {
     pub(crate) async fn measure(self, site: &Site, effort: Effort) -> Result<Section> {
         match self {
             Self::Speed => speed::measure(site, effort).await,
+            Self::Latency => latency::measure(site, effort).await,
+            Self::Embedded => embedded::measure(site, effort).await,
+            Self::Clients => clients::measure(site, effort).await,
+            Self::List => list::measure(site, effort).await,
+            Self::Start => start::measure(site, effort).await,
+            Self::Transports => transports::measure(site, effort).await,
         }
     }
 }
