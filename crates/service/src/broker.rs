@@ -6,7 +6,7 @@ use bus::amqp::{AmqpBus, Options, Tls};
 use bus::{Backoff, Bus};
 use protocol::{Names, Prefix};
 
-use crate::settings::Milliseconds;
+use crate::settings::{AmqpUrl, Milliseconds};
 use crate::{ExitError, Settings};
 
 /// The names of this site on the broker.
@@ -40,14 +40,14 @@ pub fn backoff(settings: &Settings) -> Backoff {
 /// # Errors
 /// Exit code 64 when an address, a certificate or a key is unusable.
 pub fn connect(settings: &Settings, name: &str) -> Result<Arc<dyn Bus>, ExitError> {
-    let url = settings.broker_url();
-    let tls = url.is_tls().then(|| Tls {
+    let urls = settings.broker_urls();
+    let tls = urls.iter().any(AmqpUrl::is_tls).then(|| Tls {
         ca: settings.amqp_ca_cert.clone(),
         certificate: settings.amqp_client_cert.clone(),
         key: settings.amqp_client_key.clone(),
     });
     let bus = AmqpBus::start(Options {
-        url: url.expose().to_owned(),
+        urls: urls.iter().map(|url| url.expose().to_owned()).collect(),
         tls,
         heartbeat: settings.amqp_heartbeat_interval.get(),
         connect_timeout: settings.amqp_connection_timeout.get(),

@@ -11,10 +11,11 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::acks::{Acks, Settled};
 use super::asking::Links;
+use super::nodes::{self, Node};
 use super::watcher::Watcher;
 use super::{ANSWER_TIME, CLOSE_TIME, Endpoint, codec, fault};
 use crate::bus::Cancel;
@@ -23,6 +24,7 @@ use crate::{Consumer, Delivery, Error, Link, Queue, Settle};
 
 /// One connection for consuming.
 pub(super) struct AmqpLink {
+    node: Arc<Node>,
     connection: Arc<Connection>,
     watcher: tokio::sync::Mutex<Watcher>,
     exchanges: Mutex<Vec<Exchange>>,
@@ -35,13 +37,24 @@ impl AmqpLink {
         purpose: &str,
         links: &Links,
     ) -> Result<Self, Error> {
-        let (properties, runtime) = (endpoint.properties(purpose), endpoint.runtime.clone());
-        let connection = Connection::connect_with_runtime(&endpoint.url, properties, runtime)
-            .await
-            .map_err(|error| Error::Connect {
-                url: endpoint.options.address(),
-                reason: error.to_string(),
-            })?;
+        let time = endpoint.options.connect_timeout;
+        let connecting = async |node: Arc<Node>| {
+            let (properties, runtime) = (
+                nodes::properties(&endpoint.options, purpose),
+                node.runtime.clone(),
+            );
+            Connection::connect_with_runtime(&node.url, properties, runtime)
+                .await
+                .map_err(|error| error.to_string())
+        };
+        let (node, connection) = endpoint.nodes.connect(time, connecting).await?;
+        if endpoint.nodes.are_many() {
+            info!(
+                link = purpose,
+                node = node.address,
+                "connected to a node of the message broker"
+            );
+        }
         let connection = Arc::new(connection);
         links.add(&connection);
         let queue_ttl_ms = endpoint
@@ -49,6 +62,7 @@ impl AmqpLink {
             .queue_ttl
             .map(|ttl| u32::try_from(ttl.as_millis()).unwrap_or(u32::MAX));
         Ok(Self {
+            node,
             watcher: tokio::sync::Mutex::new(Watcher::of(&connection)),
             connection,
             exchanges: Mutex::new(Exchange::all(&endpoint.options.names)),
@@ -216,7 +230,9 @@ impl Link for AmqpLink {
     }
 
     async fn lost(&self) -> Error {
-        self.watcher.lock().await.ended().await
+        let error = self.watcher.lock().await.ended().await;
+        self.node.failed();
+        error
     }
 
     async fn close(&self) {

@@ -2,7 +2,8 @@
 //!
 //! Publishing goes over pooled connections, each held by one long-lived publisher task;
 //! consuming over connections of its own, one per [`Link`]. Recovery is ours throughout:
-//! whatever fails, the connection is dropped with all it holds and made anew.
+//! whatever fails, the connection is dropped with all it holds and made anew, at another node
+//! where there are several.
 
 mod acks;
 mod asking;
@@ -10,6 +11,7 @@ mod codec;
 mod fault;
 mod in_flight;
 mod link;
+mod nodes;
 mod options;
 mod publisher;
 mod states;
@@ -22,28 +24,25 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_rs::Runtime;
 use async_trait::async_trait;
-use deadpool_lapin::{Manager, Pool};
 use futures::future::join_all;
-use lapin::ConnectionProperties;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::{Bus, BusState, Error, Link, Publish, PublishError, QueueState, Stats};
 use asking::Links;
 use link::AmqpLink;
+use nodes::Nodes;
 pub use options::{Options, Tls};
 use publisher::{Publisher, Shared};
 use states::States;
-use transport::Transport;
 
 /// How long the broker may take to confirm a message or to answer an operation.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How long a farewell may take; a connection that does not answer it is given up.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
-/// Connections to one RabbitMQ broker.
+/// Connections to one RabbitMQ broker, which may have several nodes.
 pub struct AmqpBus {
     endpoint: Arc<Endpoint>,
     publishers: Vec<Publisher>,
@@ -54,18 +53,9 @@ pub struct AmqpBus {
 }
 
 /// Where and how to connect.
-#[derive(Debug)]
 struct Endpoint {
     options: Options,
-    url: String,
-    runtime: Runtime<Transport>,
-}
-
-impl Endpoint {
-    fn properties(&self, purpose: &str) -> ConnectionProperties {
-        let name = format!("{} {purpose}", self.options.connection_name);
-        ConnectionProperties::default().with_connection_name(name.into())
-    }
+    nodes: Nodes,
 }
 
 impl AmqpBus {
@@ -76,17 +66,12 @@ impl AmqpBus {
     /// # Errors
     /// [`Error::Settings`] when the URL, a certificate or a key is unusable.
     pub fn start(options: Options) -> Result<Self, Error> {
-        let uri = options.uri()?;
-        let runtime = Runtime::new(Transport::new(&options, &uri.authority.host)?);
-        let url = uri.to_string();
         let endpoint = Arc::new(Endpoint {
+            nodes: Nodes::new(&options)?,
             options,
-            url,
-            runtime,
         });
         let publishers = usize::from(endpoint.options.pool_size.get());
         let shared = Shared {
-            pool: pool(&endpoint)?,
             endpoint: Arc::clone(&endpoint),
             stats: Arc::new(Stats::default()),
             states: Arc::new(States::of(publishers)),
@@ -112,22 +97,6 @@ impl AmqpBus {
         self.publishers
             .get(usize::try_from(hasher.finish().checked_rem(count)?).ok()?)
     }
-}
-
-fn pool(endpoint: &Arc<Endpoint>) -> Result<Pool, Error> {
-    let named = Arc::clone(endpoint);
-    let manager = Manager::new(
-        endpoint.url.clone(),
-        move || named.properties("publisher"),
-        endpoint.runtime.clone(),
-    );
-    Pool::builder(manager)
-        .max_size(usize::from(endpoint.options.pool_size.get()))
-        .build()
-        .map_err(|error| Error::Settings {
-            setting: "AMQP_CONNECTION_POOL_SIZE",
-            reason: error.to_string(),
-        })
 }
 
 #[async_trait]
@@ -161,15 +130,8 @@ impl Bus for AmqpBus {
     }
 
     async fn open(&self, name: &str) -> Result<Box<dyn Link>, Error> {
-        let link = AmqpLink::open(&self.endpoint, name, &self.links);
-        let time = self.endpoint.options.connect_timeout;
-        tokio::time::timeout(time, link)
-            .await
-            .map_err(|_| Error::Timeout(time))?
-            .map(|link| {
-                let link: Box<dyn Link> = Box::new(link);
-                link
-            })
+        let link = AmqpLink::open(&self.endpoint, name, &self.links).await?;
+        Ok(Box::new(link))
     }
 
     async fn queue_state(&self, queue: &str) -> Result<Option<QueueState>, Error> {

@@ -19,14 +19,15 @@ const FRAME_MAX: u32 = 64 * 1024;
 /// How to reach the broker.
 #[derive(Clone)]
 pub struct Options {
-    /// `amqp://user:password@host:port/vhost` (or `amqps://`), as in RabbitMQ's URI
-    /// specification; without a path the virtual host is `/`.
-    pub url: String,
-    /// Present for a connection under TLS; an `amqps` URL asks for it too.
+    /// The nodes of one broker, each as `amqp://user:password@host:port/vhost` (or `amqps://`),
+    /// as in RabbitMQ's URI specification; without a path the virtual host is `/`.
+    pub urls: Vec<String>,
+    /// Present for connections under TLS; an `amqps` URL asks for it too. One TLS node makes all
+    /// of them such.
     pub tls: Option<Tls>,
     /// Interval of heartbeats; two missed ones end the connection. Rounded up to seconds.
     pub heartbeat: Duration,
-    /// How long a connection may take to stand.
+    /// How long a connection to one node may take to stand.
     pub connect_timeout: Duration,
     /// Connections for publishing.
     pub pool_size: NonZeroU8,
@@ -55,7 +56,7 @@ pub struct Tls {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            url: "amqp://localhost:5672".to_owned(),
+            urls: vec!["amqp://localhost:5672".to_owned()],
             tls: None,
             heartbeat: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
@@ -69,20 +70,22 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The address in the form that the transport takes: TLS is the transport's business,
+    /// An address in the form that the transport takes: TLS is the transport's business,
     /// so the scheme is always `amqp`, with the port of the scheme that was asked for.
-    pub(super) fn uri(&self) -> Result<AMQPUri, Error> {
-        let unusable = |reason: String| Error::Settings {
-            setting: "AMQP_URL",
-            reason,
-        };
-        let mut url = self.url.clone();
-        if self.tls.is_some()
+    pub(super) fn uri(&self, position: usize) -> Result<AMQPUri, Error> {
+        let mut url = self.urls.get(position).cloned().unwrap_or_default();
+        if self.uses_tls()
             && let Some(rest) = url.strip_prefix("amqp://")
         {
             url = format!("amqps://{rest}");
         }
-        let mut uri: AMQPUri = url.parse().map_err(unusable)?;
+        let mut uri: AMQPUri = url.parse().map_err(|reason: String| Error::Settings {
+            setting: "AMQP_URL",
+            reason: match self.urls.len() {
+                1 => reason,
+                _ => format!("address {}: {reason}", position + 1),
+            },
+        })?;
         uri.scheme = AMQPScheme::AMQP;
         let seconds = self.heartbeat.as_millis().div_ceil(1000);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
@@ -93,25 +96,29 @@ impl Options {
     }
 
     pub(super) fn uses_tls(&self) -> bool {
-        self.tls.is_some() || self.url.starts_with("amqps://")
+        let is_tls = |url: &String| url.starts_with("amqps://");
+        self.tls.is_some() || self.urls.iter().any(is_tls)
     }
 
-    /// The address for people: no credentials in it.
-    pub(super) fn address(&self) -> String {
-        match self.uri() {
-            Ok(uri) => {
-                let scheme = if self.uses_tls() { "amqps" } else { "amqp" };
-                format!("{scheme}://{}:{}", uri.authority.host, uri.authority.port)
-            }
-            Err(_) => "the address in AMQP_URL".to_owned(),
-        }
+    /// An address for people: no credentials in it.
+    pub(super) fn address(&self, position: usize) -> Result<String, Error> {
+        let authority = self.uri(position)?.authority;
+        let scheme = if self.uses_tls() { "amqps" } else { "amqp" };
+        Ok(format!("{scheme}://{}:{}", authority.host, authority.port))
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        (0..self.urls.len())
+            .map(|position| self.address(position))
+            .map(|address| address.unwrap_or_else(|_| "an address in AMQP_URL".to_owned()))
+            .collect()
     }
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("address", &self.address())
+            .field("addresses", &self.addresses())
             .field("tls", &self.tls)
             .field("heartbeat", &self.heartbeat)
             .field("connect_timeout", &self.connect_timeout)
@@ -124,16 +131,22 @@ impl fmt::Debug for Options {
 mod tests {
     use super::*;
 
+    fn options(urls: &[&str]) -> Options {
+        Options {
+            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            ..Options::default()
+        }
+    }
+
     #[test]
     fn the_port_follows_the_scheme_that_was_asked_for() {
         let check = |url: &str, tls: bool, expected: &str| {
             let tls = tls.then(Tls::default);
             let options = Options {
-                url: url.to_owned(),
                 tls,
-                ..Options::default()
+                ..options(&[url])
             };
-            assert_eq!(options.address(), expected);
+            assert_eq!(options.address(0).unwrap(), expected);
         };
         check("amqp://localhost", false, "amqp://localhost:5672");
         check("amqp://localhost", true, "amqps://localhost:5671");
@@ -142,11 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn no_node_is_left_in_the_clear_beside_one_under_tls() {
+        let options = options(&["amqp://a", "amqps://b"]);
+        assert_eq!(options.addresses(), ["amqps://a:5671", "amqps://b:5671"]);
+    }
+
+    #[test]
+    fn the_address_at_fault_is_counted() {
+        let error = options(&["amqp://a", "ampq://u:s3cret@b"])
+            .uri(1)
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("AMQP_URL: address 2: "), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
     fn credentials_are_never_printed() {
-        let options = Options {
-            url: "amqp://alice:s3cret@localhost".to_owned(),
-            ..Options::default()
-        };
-        assert!(!format!("{options:?}{}", options.address()).contains("s3cret"));
+        let options = options(&["amqp://alice:s3cret@localhost", "amqp://bob:s3cret@there"]);
+        assert!(!format!("{options:?}").contains("s3cret"));
     }
 }

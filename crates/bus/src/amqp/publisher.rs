@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use deadpool_lapin::{Connection as Pooled, Pool};
+use deadpool_lapin::Connection as Pooled;
 use lapin::Channel;
 use lapin::options::ConfirmSelectOptions;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::in_flight::{Done, InFlight};
 use super::link::{declare_exchanges, in_time};
+use super::nodes::Node;
 use super::states::States;
 use super::watcher::{Turn, Watcher};
 use super::{ANSWER_TIME, CLOSE_TIME, Endpoint};
@@ -52,7 +53,6 @@ pub(super) struct Publisher {
 /// What publishers of one bus share.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) pool: Pool,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) stats: Arc<Stats>,
     pub(super) states: Arc<States>,
@@ -205,15 +205,20 @@ impl Task {
         let mut was_connected = false;
         while !self.line.is_closed() {
             match self.connect().await {
-                Ok((connection, channel)) => {
+                Ok((node, connection, channel)) => {
                     delays = backoff.delays();
+                    let node_name = node.address.as_str();
                     if was_connected {
                         self.shared.stats.count_reconnect();
-                        info!("connected to the message broker again for publishing");
+                        info!(
+                            node = node_name,
+                            "connected to the message broker again for publishing"
+                        );
                     }
                     was_connected = true;
                     let error = self.work(connection, channel).await;
-                    warn!(%error, "the connection for publishing was lost");
+                    warn!(node = node_name, %error, "the connection for publishing was lost");
+                    node.failed();
                 }
                 Err(error) => {
                     warn!(%error, "no connection for publishing, trying again");
@@ -224,19 +229,16 @@ impl Task {
         }
     }
 
-    async fn connect(&self) -> Result<(Arc<Pooled>, Channel), Error> {
+    async fn connect(&self) -> Result<(Arc<Node>, Arc<Pooled>, Channel), Error> {
         let endpoint = &self.shared.endpoint;
         let time = endpoint.options.connect_timeout;
-        let refused = |reason: String| Error::Connect {
-            url: endpoint.options.address(),
-            reason,
+        let lost = |error: lapin::Error| Error::Lost(error.to_string());
+        let connecting = async |node: Arc<Node>| {
+            let pooled = node.pool.get().await;
+            pooled.map_err(|error| error.to_string())
         };
-        let connection = timeout(time, self.shared.pool.get())
-            .await
-            .map_err(|_| Error::Timeout(time))?
-            .map_err(|error| refused(error.to_string()))?;
+        let (node, connection) = endpoint.nodes.connect(time, connecting).await?;
         let ready = async {
-            let lost = |error: lapin::Error| Error::Lost(error.to_string());
             let channel = connection.create_channel().await.map_err(lost)?;
             channel
                 .confirm_select(ConfirmSelectOptions::default())
@@ -245,8 +247,8 @@ impl Task {
             declare_exchanges(&channel, &Exchange::all(&endpoint.options.names)).await?;
             Ok(channel)
         };
-        let channel = in_time(ready).await?;
-        Ok((Arc::new(connection), channel))
+        let channel = in_time(ready).await.inspect_err(|_| node.failed())?;
+        Ok((node, Arc::new(connection), channel))
     }
 
     /// Sends what comes in; returns why it had to stop.

@@ -10,6 +10,7 @@ mod alarms;
 mod calls;
 mod letters;
 mod messages;
+mod nodes;
 mod outages;
 mod own_broker;
 mod site;

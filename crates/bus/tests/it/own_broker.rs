@@ -105,7 +105,7 @@ async fn calls_in_flight_get_their_results_when_the_broker_is_killed_and_restart
 
 async fn try_tls(url: String, tls: Tls) -> Result<(), Error> {
     let bus = AmqpBus::start(Options {
-        url,
+        urls: vec![url],
         tls: Some(tls),
         ..Options::default()
     })?;

@@ -217,7 +217,7 @@ impl Site {
 
 pub(crate) fn connect(url: &str) -> Arc<dyn Bus> {
     let options = Options {
-        url: url.to_owned(),
+        urls: vec![url.to_owned()],
         ..Options::default()
     };
     Arc::new(AmqpBus::start(options).unwrap())

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::{Map, Value};
 use service::{ExitError, Process, Settings, broker};
 
@@ -57,31 +58,57 @@ pub(super) async fn run(process: Process) -> Result<(), ExitError> {
 
 async fn broker(process: &Process) -> Finding {
     let settings = &process.settings;
-    let Some(url) = &settings.amqp_url else {
+    let Some(urls) = &settings.amqp_url else {
         return Finding::Good(
             "not needed: the bus is in memory, as AMQP_URL is not set".to_owned(),
         );
     };
-    let address = format!("{}:{}", url.host(), url.port());
+    let nodes: Vec<(String, Result<(), String>)> = join_all(urls.iter().map(async |url| {
+        let mut settings = (**settings).clone();
+        settings.amqp_url = Some(url.clone().into());
+        let address = format!("{}:{}", url.host(), url.port());
+        (address, node(&settings, process.name).await)
+    }))
+    .await;
+    let (good, bad): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|(_, tried)| tried.is_ok());
+    let addresses = |nodes: &[(String, _)]| {
+        let addresses: Vec<&str> = nodes.iter().map(|(address, _)| address.as_str()).collect();
+        addresses.join(", ")
+    };
+    if bad.is_empty() {
+        let good = addresses(&good);
+        return Finding::Good(format!("RabbitMQ at {good} takes connections"));
+    }
+    let reasons: Vec<String> = bad
+        .iter()
+        .filter_map(|(_, bad)| bad.clone().err())
+        .collect();
+    let (what, bad) = (reasons.join("; "), addresses(&bad));
+    let fix = format!(
+        "start RabbitMQ at {bad}, or correct AMQP_URL, AMQP_USERNAME, AMQP_PASSWORD and the \
+         AMQP_TLS settings; the port must be the one for AMQP, with TLS or without"
+    );
+    if good.is_empty() {
+        return Finding::Bad { what, fix };
+    }
+    let what = format!(
+        "RabbitMQ at {} takes connections, but {what}",
+        addresses(&good)
+    );
+    Finding::Lacking { what, fix }
+}
+
+/// Whether one node of the broker takes a connection; why not, otherwise.
+async fn node(settings: &Settings, name: &'static str) -> Result<(), String> {
     let connected = async {
-        let bus = broker::connect(settings, process.name)?;
+        let bus = broker::connect(settings, name)?;
         let opened = bus.open("doctor").await.map_err(broker::exit);
         bus.close().await;
         opened.map(drop)
     };
     match tokio::time::timeout(BROKER_TIME, connected).await {
-        Ok(Ok(())) => Finding::Good(format!("RabbitMQ at {address} takes connections")),
-        Ok(Err(error)) => Finding::Bad {
-            what: error.to_string(),
-            fix: format!(
-                "start RabbitMQ at {address}, or correct AMQP_URL, AMQP_USERNAME, AMQP_PASSWORD \
-                 and the AMQP_TLS settings"
-            ),
-        },
-        Err(_) => Finding::Bad {
-            what: format!("{address} takes the connection and does not answer"),
-            fix: "check that the port is RabbitMQ's AMQP port, and with TLS or without".to_owned(),
-        },
+        Ok(connected) => connected.map_err(|error| error.to_string()),
+        Err(_) => Err("the port takes the connection and does not answer".to_owned()),
     }
 }
 

@@ -28,7 +28,7 @@ fn greeting(process: &Process, platform: &Platform) -> String {
         let _ = writeln!(text, "health:         http://{address}/health");
     }
     let bus = match &process.settings.amqp_url {
-        Some(url) => format!("RabbitMQ at {}:{}", url.host(), url.port()),
+        Some(urls) => format!("RabbitMQ at {}", urls.hosts()),
         None => "in memory (set AMQP_URL to use RabbitMQ)".to_owned(),
     };
     let _ = writeln!(text, "message bus:    {bus}");

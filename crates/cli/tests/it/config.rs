@@ -45,11 +45,11 @@ async fn secrets_are_masked() {
     let program = discovery(&["config"])
         .env(
             "AMQP_URL",
-            "amqp://discovery:hunter2@broker.example:5673/dc1",
+            "amqp://discovery:hunter2@one.example:5673/dc1,amqp://discovery:hunter4@two.example/dc1",
         )
         .env("AMQP_PASSWORD", "hunter3");
     let output = ends(program, 0).await;
-    let shown = "amqp://discovery:***@broker.example:5673/dc1";
+    let shown = "amqp://discovery:***@one.example:5673/dc1,amqp://discovery:***@two.example/dc1";
     has(line(&output.stdout, "AMQP_URL"), &[shown]);
     has(line(&output.stdout, "AMQP_PASSWORD"), &["***"]);
     for text in [output.stdout, output.stderr] {

@@ -106,6 +106,28 @@ async fn a_broker_that_takes_connections_is_good_and_a_wrong_password_is_broken(
 }
 
 #[tokio::test]
+async fn a_node_of_the_broker_that_is_down_is_pointed_out() {
+    let broker = rabbitmq::shared().await.unwrap();
+    let vhost = broker.vhost().await.unwrap();
+    let name = vhost.name();
+    let nobody = refusing_address().unwrap();
+    let urls = format!("{},amqp://guest:hunter2@{nobody}/{name}", vhost.url());
+    let output = ends(doctor().env("AMQP_URL", urls), 0).await;
+    let port = format!("127.0.0.1:{}", broker.amqp_port());
+    let found = section(&output.stdout, "broker");
+    has(
+        found,
+        &[
+            "lacking",
+            &port,
+            "takes connections, but",
+            &nobody.to_string(),
+        ],
+    );
+    assert!(!output.stdout.contains("hunter2") && !output.stderr.contains("hunter2"));
+}
+
+#[tokio::test]
 async fn a_scope_without_bounds_is_pointed_out() {
     let wide = doctor().env("SCAN_SCOPE_ALLOW", "0.0.0.0/0");
     let output = ends(wide, 0).await;

@@ -5,11 +5,18 @@ use std::str::FromStr;
 
 use url::Url;
 
-use super::text::setting;
+use super::text::{items, setting};
 
 /// Address of the broker, `amqp://` or `amqps://`; prints `***` in place of its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmqpUrl(Url);
+
+/// Addresses of the nodes of one broker, at least one; prints `***` in place of passwords.
+///
+/// All begin with the same scheme, because a list that fell back to a node without TLS would be
+/// as open as that node; and all name the same virtual host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmqpUrls(Vec<AmqpUrl>);
 
 /// Prefix of every queue and routing key of a site.
 ///
@@ -70,6 +77,36 @@ impl AmqpUrl {
             let _ = self.0.set_scheme("amqps");
         }
         self
+    }
+}
+
+impl AmqpUrls {
+    /// The addresses in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &AmqpUrl> {
+        self.0.iter()
+    }
+
+    /// Hosts with their ports, for people: `one:5672, two:5672`.
+    #[must_use]
+    pub fn hosts(&self) -> String {
+        let hosts: Vec<String> = self
+            .iter()
+            .map(|url| format!("{}:{}", url.host(), url.port()))
+            .collect();
+        hosts.join(", ")
+    }
+}
+
+impl From<AmqpUrl> for AmqpUrls {
+    fn from(url: AmqpUrl) -> Self {
+        Self(vec![url])
+    }
+}
+
+impl Default for AmqpUrls {
+    /// `amqp://localhost:5672`.
+    fn default() -> Self {
+        AmqpUrl::default().into()
     }
 }
 
@@ -138,6 +175,37 @@ impl FromStr for AmqpUrl {
     }
 }
 
+impl FromStr for AmqpUrls {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let texts = items(text)?;
+        if let [text] = texts.as_slice() {
+            return Ok(text.parse::<AmqpUrl>()?.into());
+        }
+        let mut urls: Vec<AmqpUrl> = Vec::with_capacity(texts.len());
+        for (text, number) in texts.into_iter().zip(1..) {
+            let at_fault = |why: &str| format!("address {number}: {why}");
+            let url: AmqpUrl = text.parse().map_err(|error: String| at_fault(&error))?;
+            if let Some(first) = urls.first() {
+                if first.is_tls() != url.is_tls() {
+                    return Err(at_fault(
+                        "it begins otherwise than the first: `amqp` or `amqps`",
+                    ));
+                }
+                if first.0.path() != url.0.path() {
+                    return Err(at_fault("it has another virtual host than the first"));
+                }
+            }
+            urls.push(url);
+        }
+        if urls.is_empty() {
+            return Err("there is no address".to_owned());
+        }
+        Ok(Self(urls))
+    }
+}
+
 impl FromStr for QueuePrefix {
     type Err = String;
 
@@ -190,6 +258,18 @@ impl fmt::Display for AmqpUrl {
     }
 }
 
+impl fmt::Display for AmqpUrls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, url) in self.iter().enumerate() {
+            if position > 0 {
+                formatter.write_str(",")?;
+            }
+            url.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Debug for AmqpUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "AmqpUrl({self})")
@@ -222,6 +302,9 @@ impl fmt::Debug for Secret {
 
 setting!(AmqpUrl,
     allowed: "`amqp://` or `amqps://` with a host: `amqp://user:password@host:port/vhost`",
+    "x-secret": true);
+setting!(AmqpUrls,
+    allowed: "one or more of `amqp://user:password@host:port/vhost`, separated by commas, or all with `amqps://`; a comma in a password is written `%2C`",
     "x-secret": true);
 setting!(QueuePrefix,
     allowed: "1 to 100 letters, digits, `_`, `-` and `.`; dots only between words");
@@ -285,6 +368,40 @@ mod tests {
         ] {
             assert!(text.parse::<AmqpUrl>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_of_addresses_keeps_its_order_and_its_secrets() {
+        let text = "amqps://u:hunter2@one, amqps://u:hunter2@two:5673";
+        let urls: AmqpUrls = text.parse().unwrap();
+        assert_eq!(urls.hosts(), "one:5671, two:5673");
+        assert_eq!(urls.to_string(), "amqps://u:***@one,amqps://u:***@two:5673");
+        assert!(!format!("{urls:?}").contains("hunter2"));
+        assert_eq!(
+            "amqp://one".parse::<AmqpUrls>().unwrap().hosts(),
+            "one:5672"
+        );
+    }
+
+    #[test]
+    fn the_address_that_does_not_fit_in_a_list_is_counted() {
+        let check = |text: &str, expected: &str| {
+            let error = text.parse::<AmqpUrls>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        };
+        check("", "no address");
+        check("amqp://one,,amqp://two", "empty item");
+        check("amqp://one,http://u:hunter2@two", "address 2: the scheme");
+        check(
+            "amqp://one,amqp://two,amqps://u:hunter2@three",
+            "address 3: it begins",
+        );
+        check(
+            "amqp://one/a,amqp://two/b",
+            "address 2: it has another virtual host",
+        );
+        check("broker", "relative URL");
     }
 
     #[test]

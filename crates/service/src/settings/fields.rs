@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AllowedHosts, AllowedOrigins, AmqpUrl, ExchangeName, Host, LoadBalance, LogFilter, LogFormat,
-    Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret, SessionKeys, SessionTtl, Site,
-    Transports, WhenNoWorker, WhoisServers, text,
+    AllowedHosts, AllowedOrigins, AmqpUrl, AmqpUrls, ExchangeName, Host, LoadBalance, LogFilter,
+    LogFormat, Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret, SessionKeys,
+    SessionTtl, Site, Transports, WhenNoWorker, WhoisServers, text,
 };
 
 /// Every setting of the platform, validated.
@@ -54,14 +54,15 @@ pub struct Settings {
     #[serde(deserialize_with = "text::parse")]
     pub health_port: u16,
 
-    /// Address of the broker. Without it `discovery up` keeps its calls in memory, and the gateway
-    /// and the workers connect to `amqp://localhost:5672`.
+    /// Address of the broker, or of each node of a cluster: a connection begins at any of them and
+    /// goes round to the next where one does not serve. Without it `discovery up` keeps its calls
+    /// in memory, and the gateway and the workers connect to `amqp://localhost:5672`.
     #[serde(deserialize_with = "text::optional")]
-    pub amqp_url: Option<AmqpUrl>,
-    /// User name at the broker, in place of the one in `AMQP_URL`.
+    pub amqp_url: Option<AmqpUrls>,
+    /// User name at the broker, in place of those in `AMQP_URL`.
     #[serde(deserialize_with = "text::optional")]
     pub amqp_username: Option<String>,
-    /// Password at the broker, in place of the one in `AMQP_URL`. It is never printed.
+    /// Password at the broker, in place of those in `AMQP_URL`. It is never printed.
     #[serde(deserialize_with = "text::optional")]
     pub amqp_password: Option<Secret>,
     /// Begins the name of every queue and routing key. Sites that share a broker differ in it.
@@ -110,7 +111,7 @@ pub struct Settings {
     /// Connections that publish. One is the fastest for most installations.
     #[serde(deserialize_with = "text::parse")]
     pub amqp_connection_pool_size: NonZeroU8,
-    /// Longest time that connecting to the broker may take, TLS and login included.
+    /// Longest time that connecting to a node of the broker may take, TLS and login included.
     pub amqp_connection_timeout: Milliseconds,
     /// Interval of AMQP heartbeats. A silent connection counts as lost after two of them.
     pub amqp_heartbeat_interval: Seconds,
@@ -165,16 +166,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Address of the broker for a process that needs one: `AMQP_URL`, or
+    /// Addresses of the broker's nodes for a process that needs one: those of `AMQP_URL`, or
     /// `amqp://localhost:5672` without it; with `AMQP_USERNAME`, `AMQP_PASSWORD` and `AMQP_TLS`
-    /// applied.
+    /// applied to each.
     #[must_use]
-    pub fn broker_url(&self) -> AmqpUrl {
-        self.amqp_url.clone().unwrap_or_default().with(
-            self.amqp_username.as_deref(),
-            self.amqp_password.as_ref().map(Secret::expose),
-            self.amqp_tls,
-        )
+    pub fn broker_urls(&self) -> Vec<AmqpUrl> {
+        let urls = self.amqp_url.clone().unwrap_or_default();
+        let applied = urls.iter().cloned().map(|url| {
+            url.with(
+                self.amqp_username.as_deref(),
+                self.amqp_password.as_ref().map(Secret::expose),
+                self.amqp_tls,
+            )
+        });
+        applied.collect()
     }
 }
 

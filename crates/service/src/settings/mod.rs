@@ -29,7 +29,7 @@ mod text;
 mod web;
 
 pub use crate::error::Error;
-pub use broker::{AmqpUrl, ExchangeName, QueuePrefix, Secret};
+pub use broker::{AmqpUrl, AmqpUrls, ExchangeName, QueuePrefix, Secret};
 pub use choice::{LoadBalance, LogFormat, Transport, Transports};
 pub use duration::{Milliseconds, Seconds};
 pub use entries::Entry;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bus::{Backoff, Binding, Bus, CallRequest, Caller, Frame, PendingCall, Queue, QueueState};
 use protocol::{Change, Event, LogLevel, Names, ToolError, headers, mcp};
 use serde_json::{Value, json};
-use service::settings::AmqpUrl;
 use service::{Process, Settings, broker};
 use testkit::rabbitmq::{self, Vhost};
 use tokio::task::JoinSet;
@@ -32,9 +31,8 @@ impl Site {
     async fn new() -> Self {
         let broker = rabbitmq::shared().await.unwrap();
         let vhost = broker.vhost().await.unwrap();
-        let url: AmqpUrl = vhost.url().parse().unwrap();
         let settings = Settings {
-            amqp_url: Some(url),
+            amqp_url: Some(vhost.url().parse().unwrap()),
             ..Settings::default()
         };
         let bus = broker::connect(&settings, "caller").unwrap();

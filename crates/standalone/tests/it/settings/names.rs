@@ -71,7 +71,7 @@ async fn the_exchange_for_events_is_called_as_it_is_set() {
 async fn the_site_is_announced() {
     let site = Site::new().await;
     let bus = AmqpBus::start(Options {
-        url: site.url(),
+        urls: vec![site.url()],
         ..Options::default()
     });
     let link = bus.unwrap().open("listener").await.unwrap();

@@ -37,6 +37,7 @@ const SEEN: &[Seen] = &[
     ("AMQP_URL", &[
         (BROKER, "without_an_address_gateway_and_worker_look_on_this_host"),
         ("cli/tests/it/rabbitmq.rs", "the_platform_uses_the_broker_and_serves_others_on_it"),
+        ("bus/tests/it/nodes.rs", "connections_go_to_the_node_that_serves"),
     ]),
     ("AMQP_USERNAME", &[(BROKER, "user_and_password_take_the_place_of_those_in_the_address")]),
     ("AMQP_PASSWORD", &[(BROKER, "user_and_password_take_the_place_of_those_in_the_address")]),
