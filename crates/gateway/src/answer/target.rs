@@ -107,16 +107,21 @@ impl Gateway {
         })
     }
 
-    /// Looks something up, after the workers had the time to be heard if need be.
+    /// Looks something up; at the start of the process until its worker is heard, or all have
+    /// had the time to be.
     async fn find(
         &self,
-        look_up: impl Fn(&Snapshot) -> Option<Arc<Item>> + Send,
+        look_up: impl Fn(&Snapshot) -> Option<Arc<Item>> + Send + Sync,
     ) -> Result<Option<Arc<Item>>, RpcError> {
         if let Some(item) = look_up(&self.catalogue.now()) {
             return Ok(Some(item));
         }
-        if !self.catalogue.settled().await {
-            return Err(refusal::no_broker());
+        tokio::select! {
+            biased;
+            () = self.catalogue.appears(|catalogue| look_up(catalogue).is_some()) => {}
+            settled = self.catalogue.settled() => if !settled {
+                return Err(refusal::no_broker());
+            }
         }
         Ok(look_up(&self.catalogue.now()))
     }

@@ -68,6 +68,18 @@ impl Catalogue {
         registry.crews()
     }
 
+    /// Waits until the catalogue has what is looked for, which may never be.
+    pub(crate) async fn appears(&self, mut is_there: impl FnMut(&Snapshot) -> bool) {
+        let mut snapshot = self.snapshot.clone();
+        let ended = snapshot
+            .wait_for(|snapshot| is_there(snapshot))
+            .await
+            .is_err();
+        if ended {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until the workers that were running when this process started have had the
     /// time to announce themselves; false when there was no hearing them.
     pub(crate) async fn settled(&self) -> bool {

@@ -442,10 +442,20 @@ async fn the_hub_is_told_of_changes_after_the_first_workers_were_heard() {
     let template = [r#"{"uriTemplate":"test://{a}","name":"a"}"#.to_owned()];
     let script = async {
         // Whoever asks for a list waits for the workers, so this is no news to anybody.
-        while catalogue.now().list(Kind::Tool).is_empty() {
-            say([&tool, &[], &[], &[]]).await;
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        let announcing = async {
+            loop {
+                say([&tool, &[], &[], &[]]).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = catalogue.appears(|now| !now.list(Kind::Tool).is_empty()) => {}
+            () = announcing => {}
         }
+        assert!(
+            !*catalogue.settled.borrow(),
+            "who knows what to ask for waits for no others"
+        );
         assert!(catalogue.settled().await);
         say([&tool, &[], &[], &prompt]).await;
         let first = news.next().await;
