@@ -23,8 +23,14 @@ pub const DISCOVER: &str = "opendiscovery/discover";
 /// Method with which a worker tells its category of a [`Fault`].
 pub const FAULT: &str = "opendiscovery/fault";
 
-/// Method of a message of type `started`, sent to a caller's reply queue.
+/// Method of a message of type `started`, with which an [`Asking`] instance asks a caller for
+/// the grant of a call that must not run twice.
 pub const STARTED: &str = "opendiscovery/started";
+/// Method of a [`Grant`], the caller's word on that.
+pub const GRANT: &str = "opendiscovery/grant";
+/// Method of a message of type `withdrawn`, with which an [`Asking`] instance says that it will
+/// never run the call, granted or not.
+pub const WITHDRAWN: &str = "opendiscovery/withdrawn";
 
 /// Method with which a worker tells the others of its category that it is about to run a call
 /// with a key of its caller.
@@ -101,6 +107,23 @@ pub struct Digest {
     /// first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_up_to: Option<u64>,
+}
+
+/// Parameters of [`STARTED`] and [`WITHDRAWN`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// The instance that has the call.
+    pub instance: String,
+}
+
+/// A caller's word on a call that must not run twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grant {
+    /// The call's correlation id.
+    pub request_id: String,
+    /// Whether the instance that asked may run it; otherwise it forgets the call.
+    pub granted: bool,
 }
 
 /// A cancel on `{prefix}.cancel.{category}`, as parameters of `notifications/cancelled`.

@@ -26,7 +26,7 @@ pub const SEQ: &str = "mcp-seq";
 pub const FINAL: &str = "mcp-final";
 /// Exchange on which `reply-to` is a routing key; absent for the default exchange (string).
 pub const REPLY_EXCHANGE: &str = "mcp-reply-exchange";
-/// Instance that sent a `started` message (string).
+/// Instance that sent a `started` or `withdrawn` message (string).
 pub const INSTANCE: &str = "mcp-instance";
 /// W3C Trace Context, a mirror of the `_meta` key (string).
 pub const TRACEPARENT: &str = "traceparent";
@@ -75,8 +75,13 @@ pub mod kind {
     pub const REQUEST: &str = "request";
     /// A JSON-RPC notification.
     pub const NOTIFICATION: &str = "notification";
-    /// The named instance is about to run a call that must not run twice.
+    /// The named instance has a call that must not run twice, and asks its caller whether to run
+    /// it.
     pub const STARTED: &str = "started";
+    /// The caller's answer to that.
+    pub const GRANT: &str = "grant";
+    /// The named instance will never run the call that it asked for.
+    pub const WITHDRAWN: &str = "withdrawn";
     /// The worker expects to be quiet for long: a gateway may end the event stream of a client
     /// that can resume it.
     pub const DETACH: &str = "detach";

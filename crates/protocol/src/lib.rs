@@ -40,6 +40,6 @@ pub use event::{Change, Event};
 pub use log_level::LogLevel;
 pub use names::{Names, Prefix};
 pub use param_headers::{ParamHeaders, ParamValue};
-pub use tool::{Annotations, ToolDescriptor, ToolMeta, canonical_tool_name};
+pub use tool::{Annotations, MAX_HOLD, ToolDescriptor, ToolMeta, canonical_tool_name};
 pub use tool_error::ToolError;
 pub use uri_template::UriTemplate;

@@ -1,9 +1,17 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::Category;
+
+/// How long a worker may hold a request before it has answered, whatever the request's deadline
+/// says; so no tool can be declared to take longer.
+///
+/// A broker takes a consumer that holds a delivery for longer than its own bound (RabbitMQ's
+/// `consumer_timeout`, 30 min) for stuck, and closes its channel with all that it holds.
+pub const MAX_HOLD: Duration = Duration::from_mins(15);
 
 /// What a worker announces of one tool, in the shape of MCP's `Tool`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

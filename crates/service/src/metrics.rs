@@ -112,6 +112,15 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts a call that must not run twice and that its caller left to another worker.
+    pub fn not_granted(&self, category: &str) {
+        let labels = CategoryLabels::new(category);
+        self.families()
+            .not_granted_calls
+            .get_or_create(&labels)
+            .inc();
+    }
+
     /// Sets what a gateway keeps for its clients: sessions, event streams that are open or can be
     /// resumed, and requests to clients that have no answer yet.
     pub fn set_kept(&self, sessions: usize, streams: usize, pending_inputs: usize) {
@@ -157,6 +166,7 @@ mod tests {
         metrics.expired("network");
         metrics.refused("network", "category_limit");
         metrics.replayed("network");
+        metrics.not_granted("network");
         metrics.set_kept(4, 5, 6);
         metrics
     }

@@ -3,7 +3,10 @@
 //! Every call waits in its own future, so nothing central decides its fate: the future
 //! sees its replies, its deadline, and each new generation of the reply queue, on which it
 //! publishes its request again under the same message id. The first final answer wins.
+//!
+//! Calls that must not run twice are granted by the caller, once, to a worker that asks.
 
+mod grants;
 mod owed;
 mod pending;
 mod replies;
@@ -41,8 +44,6 @@ pub struct CallRequest {
     pub message_id: String,
     /// It stands for a key of the caller: the same call again gets the same answer.
     pub idempotent: bool,
-    /// The call may not run twice.
-    pub at_most_once: bool,
     /// Waits for the category's first worker, which makes the work queue, until the deadline.
     pub waits_for_worker: bool,
     /// Arguments that are mirrored in headers: the header's name behind its prefix, in lower
@@ -80,8 +81,11 @@ pub enum CallError {
     /// The caller's time is over, and there was no connection to the broker at its end.
     #[error("no connection to the message broker within {} ms", .0.as_millis())]
     Disconnected(Duration),
-    /// The call had started on an instance that is gone, and it may not run twice.
-    #[error("the call had started on worker {0}, which is gone; whether it finished is unknown")]
+    /// The call must not run twice and was granted to this instance, of which no answer will come.
+    #[error(
+        "the call may have run on worker {0}, from which no answer came, and it must not run twice; \
+         look at what it was to change before calling again"
+    )]
     OutcomeUnknown(String),
     /// The request cannot be sent.
     #[error("the request cannot be sent: {0}")]
@@ -156,8 +160,8 @@ impl Caller {
         PendingCall::new(Arc::clone(&self.replies), request.into())
     }
 
-    /// Says that a worker instance is gone: its started calls that may not run twice are
-    /// answered at once.
+    /// Says that a worker instance is gone: the calls that were granted to it are answered at
+    /// once.
     pub fn instance_gone(&self, instance: &str) {
         self.replies.instance_gone(instance);
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 use uuid::Uuid;
 
-use super::replies::{Inbox, Replies};
+use super::replies::{Closed, Inbox, Replies};
 use super::{CallError, CallRequest};
 use crate::{BusState, Headers, Message, Publish, PublishError};
 
@@ -38,14 +38,18 @@ pub struct PendingCall {
     inbox: Option<Inbox>,
     /// Whether the broker has confirmed the request.
     published: bool,
+    /// Who had the grant when the deadline passed.
+    granted_to: Option<String>,
 }
 
 /// Why waiting for a frame ended without one.
 enum Woken {
     Frame(Frame),
     Failed(CallError),
-    /// The reply queue has gone, or the publish may have been lost: ask again.
+    /// The publish may have been lost, or nobody will run what was published: ask again.
     AskAgain,
+    /// The reply queue has gone, and with it every answer to this correlation id.
+    QueueGone,
 }
 
 impl PendingCall {
@@ -62,6 +66,7 @@ impl PendingCall {
             request,
             inbox: None,
             published: false,
+            granted_to: None,
         })
     }
 
@@ -71,21 +76,24 @@ impl PendingCall {
     /// Why there will be no answer; the call is over then.
     pub async fn next(&mut self) -> Result<Frame, CallError> {
         loop {
-            let woken = match timeout_at(self.deadline, self.attempt()).await {
-                Ok(woken) => woken,
-                Err(_) => Woken::Failed(self.out_of_time().await),
+            let end = match timeout_at(self.deadline, self.attempt()).await {
+                Ok(Woken::Frame(frame)) => Some(Ok(frame)),
+                Ok(Woken::Failed(error)) => Some(Err(error)),
+                Ok(Woken::AskAgain) => self.ask_again().await,
+                Ok(Woken::QueueGone) => self.queue_gone().await,
+                Err(_) => Some(self.out_of_time().await),
             };
-            match woken {
-                Woken::Frame(frame) => return Ok(frame),
-                Woken::Failed(error) => return Err(error),
-                Woken::AskAgain => self.forget().await?,
+            if let Some(end) = end {
+                return end;
             }
         }
     }
 
     /// Stops the call wherever it is; no answer follows.
     pub async fn cancel(mut self, reason: &str) {
-        if let Some(inbox) = self.inbox.take() {
+        if let Some(mut inbox) = self.inbox.take() {
+            // From here on nobody is granted the call.
+            let _ = inbox.close();
             self.send_cancel(&inbox.correlation_id, reason).await;
         }
     }
@@ -99,16 +107,16 @@ impl PendingCall {
                 .await
                 .map(|name| name.clone())
             else {
-                return Woken::AskAgain;
+                return Woken::QueueGone;
             };
             let Some(reply_to) = reply_to else {
-                return Woken::AskAgain;
+                return Woken::QueueGone;
             };
             let correlation_id = Uuid::new_v4().simple().to_string();
             let publish = self.publish_of(&correlation_id, &reply_to);
             // The inbox stands before the request is out: the answer may be fast, and a
             // future that is dropped half-way must know what to cancel.
-            self.inbox = Some(self.replies.inbox(correlation_id));
+            self.inbox = Some(self.replies.inbox(correlation_id, self.deadline));
             self.published = false;
             match self.replies.bus().publish(publish).await {
                 Ok(()) => self.published = true,
@@ -117,12 +125,7 @@ impl PendingCall {
                     return Woken::AskAgain;
                 }
                 Err(PublishError::Blocked { reason, may_arrive }) => {
-                    if let Some(inbox) = self.inbox.take().filter(|_| may_arrive) {
-                        self.send_cancel(&inbox.correlation_id, "refused: the broker is blocked")
-                            .await;
-                    }
-                    let category = self.request.category.clone();
-                    return Woken::Failed(CallError::Blocked { category, reason });
+                    return self.blocked(reason, may_arrive).await;
                 }
                 Err(PublishError::Unroutable(_))
                     if self.request.waits_for_worker || self.replies.workers_may_be_late() =>
@@ -150,35 +153,87 @@ impl PendingCall {
                 Ok(Err(error)) => Woken::Failed(error),
                 Err(_) => Woken::AskAgain,
             },
-            _ = self.reply_to.changed() => Woken::AskAgain,
+            _ = self.reply_to.changed() => Woken::QueueGone,
         }
     }
 
-    /// Gives up the correlation id, so that the next attempt begins with a new one.
-    async fn forget(&mut self) -> Result<(), CallError> {
-        let Some(inbox) = self.inbox.take() else {
-            return Ok(());
-        };
-        if self.request.at_most_once
-            && let Some(instance) = self.replies.started_on(&inbox.correlation_id)
+    /// Gives up the correlation id, so that the next attempt begins with a new one; unless a
+    /// worker was granted the call, which has the request then, whatever became of its publish.
+    async fn ask_again(&mut self) -> Option<Result<Frame, CallError>> {
+        let inbox = self.inbox.as_mut()?;
+        match inbox.close_unless_granted() {
+            Closed::Answered(answer) => Some(answer.map(Frame::Final)),
+            Closed::Granted(_) => {
+                self.published = true;
+                None
+            }
+            Closed::Open => {
+                self.forget().await;
+                None
+            }
+        }
+    }
+
+    /// Gives up the correlation id in any case: a worker that was granted the call cannot answer
+    /// it any more.
+    async fn queue_gone(&mut self) -> Option<Result<Frame, CallError>> {
+        match self.inbox.as_mut()?.close() {
+            Closed::Answered(answer) => Some(answer.map(Frame::Final)),
+            Closed::Granted(instance) => Some(Err(CallError::OutcomeUnknown(instance))),
+            Closed::Open => {
+                self.forget().await;
+                None
+            }
+        }
+    }
+
+    /// The broker takes no requests; but this one may have got through before it was blocked.
+    async fn blocked(&mut self, reason: String, may_arrive: bool) -> Woken {
+        if let Some(mut inbox) = self.inbox.take()
+            && may_arrive
         {
-            return Err(CallError::OutcomeUnknown(instance));
+            match inbox.close_unless_granted() {
+                Closed::Answered(Ok(body)) => return Woken::Frame(Frame::Final(body)),
+                Closed::Answered(Err(error)) => return Woken::Failed(error),
+                Closed::Granted(_) => {
+                    self.inbox = Some(inbox);
+                    return Woken::AskAgain;
+                }
+                Closed::Open => {
+                    self.send_cancel(&inbox.correlation_id, "refused: the broker is blocked")
+                        .await;
+                }
+            }
         }
-        self.send_cancel(&inbox.correlation_id, "asked again under another id")
-            .await;
-        Ok(())
+        let category = self.request.category.clone();
+        Woken::Failed(CallError::Blocked { category, reason })
     }
 
-    async fn out_of_time(&mut self) -> CallError {
+    async fn forget(&mut self) {
         if let Some(inbox) = self.inbox.take() {
+            self.send_cancel(&inbox.correlation_id, "asked again under another id")
+                .await;
+        }
+    }
+
+    async fn out_of_time(&mut self) -> Result<Frame, CallError> {
+        if let Some(mut inbox) = self.inbox.take() {
+            match inbox.close() {
+                Closed::Answered(answer) => return answer.map(Frame::Final),
+                Closed::Granted(instance) => self.granted_to = Some(instance),
+                Closed::Open => {}
+            }
             self.send_cancel(&inbox.correlation_id, "deadline exceeded")
                 .await;
         }
-        if self.reply_to.borrow().is_some() {
+        if let Some(instance) = &self.granted_to {
+            return Err(CallError::OutcomeUnknown(instance.clone()));
+        }
+        Err(if self.reply_to.borrow().is_some() {
             CallError::DeadlineExceeded(self.request.timeout)
         } else {
             CallError::Disconnected(self.request.timeout)
-        }
+        })
     }
 
     fn refused(&self, error: PublishError) -> CallError {

@@ -8,9 +8,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use protocol::{Names, headers};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
+use super::grants::{self, Ask, Grant};
 use super::owed::Owed;
 use super::{CallError, Frame, MAX_PENDING};
 use crate::{Bus, Delivery, Error, Link, Message, Queue};
@@ -44,7 +46,9 @@ pub(super) struct Replies {
 struct Waiting {
     frames: mpsc::Sender<Frame>,
     answer: oneshot::Sender<Result<Bytes, CallError>>,
-    started_on: Option<String>,
+    /// Nothing is granted after it.
+    deadline: Instant,
+    grant: Grant,
 }
 
 /// The receiving end of one correlation id; forgets it when dropped.
@@ -119,13 +123,14 @@ impl Replies {
     }
 
     /// Begins to wait under a new correlation id.
-    pub(super) fn inbox(self: &Arc<Self>, correlation_id: String) -> Inbox {
+    pub(super) fn inbox(self: &Arc<Self>, correlation_id: String, deadline: Instant) -> Inbox {
         let (frames_in, frames) = mpsc::channel(FRAMES);
         let (answer_in, answer) = oneshot::channel();
         let waiting = Waiting {
             frames: frames_in,
             answer: answer_in,
-            started_on: None,
+            deadline,
+            grant: Grant::default(),
         };
         self.lock().insert(correlation_id.clone(), waiting);
         Inbox {
@@ -145,19 +150,10 @@ impl Replies {
         came_back.is_some_and(|at| at.elapsed() < RETURN_TIME)
     }
 
-    /// The instance that started the call, if it said so.
-    pub(super) fn started_on(&self, correlation_id: &str) -> Option<String> {
-        self.lock().get(correlation_id)?.started_on.clone()
-    }
-
     pub(super) fn instance_gone(&self, instance: &str) {
-        let gone = |waiting: &mut Waiting| waiting.started_on.as_deref() == Some(instance);
-        let answers: Vec<_> = self
-            .lock()
-            .extract_if(|_, waiting| gone(waiting))
-            .map(|(_, waiting)| waiting)
-            .collect();
-        for waiting in answers {
+        let gone = |waiting: &mut Waiting| waiting.grant.holder() == Some(instance);
+        // Under the lock, so that whoever finds an entry gone finds its answer too.
+        for (_, waiting) in self.lock().extract_if(|_, waiting| gone(waiting)) {
             // An answer that nobody waits for any more is no loss.
             let _ = waiting
                 .answer
@@ -184,8 +180,16 @@ impl Replies {
                 .await?;
             let mut consumer = link.consume(&name, None).await?;
             let _session = Session::begin(&replies, name.into());
+            let mut telling = JoinSet::new();
             while let Some(delivery) = consumer.next().await {
-                replies.take(delivery);
+                if let Some((ask, granted)) = replies.take(delivery) {
+                    while telling.try_join_next().is_some() {}
+                    if telling.len() < MAX_PENDING {
+                        telling.spawn(grants::tell(Arc::clone(&replies), ask, granted));
+                    } else {
+                        warn!(?ask, "too many workers wait for a word, one gets none");
+                    }
+                }
             }
             Err(Error::Lost(
                 "the reply queue is no longer delivered".to_owned(),
@@ -193,32 +197,79 @@ impl Replies {
         }
     }
 
-    fn take(&self, delivery: Delivery) {
+    /// Takes a message; gives the word for an instance that asks whether it may run a call.
+    fn take(&self, delivery: Delivery) -> Option<(Ask, bool)> {
         let message = delivery.message;
         let Some(correlation_id) = message.correlation_id.as_deref() else {
             debug!("a reply without a correlation id was dropped");
-            return;
+            return None;
         };
-        let mut waiting = self.lock();
-        if message.kind.as_deref() == Some(headers::kind::STARTED) {
-            if let Some(waiting) = waiting.get_mut(correlation_id) {
-                waiting.started_on = message
-                    .headers
-                    .text(headers::INSTANCE)
-                    .map(ToOwned::to_owned);
-            }
-        } else if message.headers.is_true(headers::FINAL) {
+        if message.headers.is_true(headers::FINAL) {
+            let mut waiting = self.lock();
             if let Some(waiting) = waiting.remove(correlation_id) {
                 // The caller may have gone in this moment.
                 let _ = waiting.answer.send(Ok(message.body));
             }
-        } else if let Some(waiting) = waiting.get(correlation_id)
-            && waiting.frames.try_send(frame(&message)).is_err()
-        {
-            debug!(
-                correlation_id,
-                "a notification for a slow caller was dropped"
-            );
+            return None;
+        }
+        match message.kind.as_deref() {
+            Some(headers::kind::STARTED) => return self.asked(&message),
+            Some(headers::kind::WITHDRAWN) => self.withdrawn(&message, correlation_id),
+            _ => {
+                if let Some(waiting) = self.lock().get(correlation_id)
+                    && waiting.frames.try_send(frame(&message)).is_err()
+                {
+                    debug!(
+                        correlation_id,
+                        "a notification for a slow caller was dropped"
+                    );
+                }
+            }
+        }
+        None
+    }
+
+    /// The word on a call, which does not wait for whoever waits for the call: its future may
+    /// not be polled for long. A call that nobody waits for any more is not granted.
+    fn asked(&self, message: &Message) -> Option<(Ask, bool)> {
+        let Some(ask) = Ask::of(message) else {
+            warn!("a worker asks for a call without saying who it is and where it listens");
+            return None;
+        };
+        let mut waiting = self.lock();
+        let granted = waiting.get_mut(&ask.correlation_id).is_some_and(|waiting| {
+            Instant::now() < waiting.deadline && waiting.grant.ask(&ask.instance)
+        });
+        drop(waiting);
+        debug!(?ask, granted, "a worker asked for a call");
+        Some((ask, granted))
+    }
+
+    /// An instance will never run a call; unless another one has the grant, nobody may have the
+    /// request any more.
+    fn withdrawn(&self, message: &Message, correlation_id: &str) {
+        let Some(instance) = message.headers.text(headers::INSTANCE) else {
+            return;
+        };
+        debug!(correlation_id, instance, "a worker withdraws from a call");
+        let is_void = |waiting: &Waiting| waiting.grant.is_void_without(instance);
+        self.ask_again_if(correlation_id, |waiting| is_void(waiting));
+    }
+
+    /// Takes note that a grant has not reached the instance that asked for it.
+    pub(super) fn grant_came_back(&self, ask: &Ask) {
+        self.ask_again_if(&ask.correlation_id, |waiting| {
+            waiting.grant.came_back(&ask.instance)
+        });
+    }
+
+    /// Ends the wait under a correlation id without an answer, so that the call is asked again
+    /// under another one.
+    fn ask_again_if(&self, correlation_id: &str, is_void: impl FnOnce(&mut Waiting) -> bool) {
+        let mut waiting = self.lock();
+        if waiting.get_mut(correlation_id).is_some_and(is_void) {
+            // Whoever waits is woken by the loss of the sender.
+            waiting.remove(correlation_id);
         }
     }
 
@@ -249,6 +300,46 @@ impl<'a> Session<'a> {
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         self.0.reply_to.send_replace(None);
+    }
+}
+
+/// What the end of an inbox found.
+#[derive(Debug)]
+pub(super) enum Closed {
+    /// The answer had just come.
+    Answered(Result<Bytes, CallError>),
+    /// The named instance may run the call.
+    Granted(String),
+    /// Nobody may run it, and nobody will be granted it under this correlation id.
+    Open,
+}
+
+impl Inbox {
+    /// Gives the correlation id up.
+    pub(super) fn close(&mut self) -> Closed {
+        let waiting = self.replies.lock().remove(&self.correlation_id);
+        let holder = waiting.and_then(|waiting| waiting.grant.holder().map(ToOwned::to_owned));
+        match self.answer.try_recv() {
+            Ok(answer) => Closed::Answered(answer),
+            Err(_) => holder.map_or(Closed::Open, Closed::Granted),
+        }
+    }
+
+    /// The same, but keeps the correlation id of a call that is granted.
+    pub(super) fn close_unless_granted(&mut self) -> Closed {
+        let holder = {
+            let mut all = self.replies.lock();
+            let waiting = all.get(&self.correlation_id);
+            let holder = waiting.and_then(|waiting| waiting.grant.holder().map(ToOwned::to_owned));
+            if holder.is_none() {
+                all.remove(&self.correlation_id);
+            }
+            holder
+        };
+        match holder {
+            Some(instance) => Closed::Granted(instance),
+            None => self.close(),
+        }
     }
 }
 

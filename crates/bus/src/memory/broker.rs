@@ -165,6 +165,11 @@ impl Broker {
         self.lock().queues.get_mut(queue).map(MemoryQueue::state)
     }
 
+    pub(super) fn unsettled(&self, queue: &str) -> usize {
+        let state = self.lock();
+        state.queues.get(queue).map_or(0, MemoryQueue::unsettled)
+    }
+
     /// Does something to a queue, if it is still there.
     pub(super) fn at_queue(&self, queue: &str, act: impl FnOnce(&mut MemoryQueue)) {
         if let Some(queue) = self.lock().queues.get_mut(queue) {

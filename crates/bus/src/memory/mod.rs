@@ -62,6 +62,12 @@ impl MemoryBus {
         self.come_back();
     }
 
+    /// Messages of a queue that were handed out and are not settled yet.
+    #[must_use]
+    pub fn unsettled(&self, queue: &str) -> usize {
+        self.broker.unsettled(queue)
+    }
+
     fn is_away(&self) -> bool {
         *self.state.borrow() == BusState::Disconnected
     }

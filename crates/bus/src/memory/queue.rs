@@ -158,6 +158,10 @@ impl MemoryQueue {
         }
     }
 
+    pub(super) fn unsettled(&self) -> usize {
+        self.places.iter().map(|place| place.unsettled.len()).sum()
+    }
+
     /// Gives messages to consumers in turn while there are both.
     pub(super) fn hand_out(&mut self) {
         loop {

@@ -22,7 +22,6 @@ on_both_buses!(
     a_call_that_waits_for_a_worker_is_answered_by_the_first_one_ever,
     a_call_that_nobody_takes_ends_at_its_deadline_and_is_cancelled,
     a_cancelled_call_is_announced_to_the_workers,
-    a_started_call_ends_when_its_instance_goes,
     a_dropped_call_leaves_nothing_behind,
 );
 
@@ -36,7 +35,6 @@ pub(crate) fn request(body: &str, timeout: Duration) -> CallRequest {
         timeout,
         message_id: uuid::Uuid::new_v4().to_string(),
         idempotent: false,
-        at_most_once: false,
         waits_for_worker: false,
         params: Vec::new(),
         trace: vec![(headers::TRACEPARENT, "00-0-0-01".to_owned())],
@@ -234,37 +232,6 @@ async fn a_cancelled_call_is_announced_to_the_workers(site: Site) {
     let cancel: Cancel = serde_json::from_value(body["params"].clone()).unwrap();
     assert_eq!(Some(cancel.request_id), delivery.message.correlation_id);
     assert_eq!(caller.pending(), 0);
-}
-
-async fn a_started_call_ends_when_its_instance_goes(site: Site) {
-    let mut tasks = JoinSet::new();
-    let link = site.link().await;
-    let mut consumer = site.work(&*link, 1).await;
-    let caller = site.caller(&mut tasks).await;
-    let at_most_once = CallRequest {
-        at_most_once: true,
-        ..request("x", Duration::from_secs(20))
-    };
-    let mut call = caller.call(at_most_once).unwrap();
-    let starting = async {
-        let delivery = next(&mut consumer).await;
-        reply(&site.bus, &delivery, 0, headers::kind::STARTED, "{}").await;
-        delivery.ack().await.unwrap();
-        reply(
-            &site.bus,
-            &delivery,
-            1,
-            headers::kind::NOTIFICATION,
-            "running",
-        )
-        .await;
-    };
-    let (frame, ()) = tokio::join!(within(call.next()), starting);
-    assert_eq!(frame, Ok(Frame::Notification("running".into())));
-    caller.instance_gone("worker-2");
-    caller.instance_gone("worker-1");
-    let error = within(call.next()).await.unwrap_err();
-    assert_eq!(error, CallError::OutcomeUnknown("worker-1".to_owned()));
 }
 
 async fn a_dropped_call_leaves_nothing_behind(site: Site) {

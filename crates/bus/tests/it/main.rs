@@ -8,6 +8,7 @@
 
 mod alarms;
 mod calls;
+mod grants;
 mod letters;
 mod messages;
 mod nodes;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Backoff, CallError, CallRequest, Error, Frame, supervise};
+use bus::{Backoff, Error, Frame, supervise};
 use futures::StreamExt;
 use protocol::headers;
 use tokio::task::JoinSet;
@@ -15,7 +15,6 @@ use crate::site::{DEADLINE, Site, next, until_state, within};
 
 on_both_buses!(
     a_pending_call_is_asked_again_under_the_same_message_id,
-    a_started_call_that_may_not_run_twice_has_an_unknown_outcome,
     a_supervised_consumer_consumes_again,
     supervision_ends_at_shutdown_while_there_is_no_broker,
 );
@@ -45,35 +44,6 @@ async fn a_pending_call_is_asked_again_under_the_same_message_id(site: Site) {
     };
     let (frame, ()) = tokio::join!(within(call.next()), working);
     assert_eq!(frame, Ok(Frame::Final("real".into())));
-}
-
-async fn a_started_call_that_may_not_run_twice_has_an_unknown_outcome(site: Site) {
-    let mut tasks = JoinSet::new();
-    let link = site.link().await;
-    let mut consumer = site.work(&*link, 64).await;
-    let caller = site.caller(&mut tasks).await;
-    let call_request = CallRequest {
-        at_most_once: true,
-        ..request("x", Duration::from_secs(20))
-    };
-    let mut call = caller.call(call_request).unwrap();
-    let starting = async {
-        let delivery = next(&mut consumer).await;
-        reply(&site.bus, &delivery, 0, headers::kind::STARTED, "{}").await;
-        reply(
-            &site.bus,
-            &delivery,
-            1,
-            headers::kind::NOTIFICATION,
-            "running",
-        )
-        .await;
-        delivery.ack().await.unwrap();
-    };
-    let (frame, ()) = tokio::join!(within(call.next()), starting);
-    assert_eq!(frame, Ok(Frame::Notification("running".into())));
-    let (error, ()) = tokio::join!(within(call.next()), site.end_connections());
-    assert_eq!(error, Err(CallError::OutcomeUnknown("worker-1".to_owned())));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

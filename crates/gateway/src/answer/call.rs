@@ -94,7 +94,6 @@ impl Gateway {
             timeout,
             message_id: key.message_id,
             idempotent: key.is_callers,
-            at_most_once: item.at_most_once,
             waits_for_worker: waits,
             params,
             trace: trace_headers(trace::current(&Span::current()).unwrap_or(context)),

@@ -217,7 +217,6 @@ mod tests {
             timeout: Duration::from_secs(1),
             message_id: String::new(),
             idempotent: false,
-            at_most_once: false,
             waits_for_worker: false,
             params: Vec::new(),
             trace: Vec::new(),

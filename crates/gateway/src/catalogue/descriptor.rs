@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use protocol::mcp::meta;
-use protocol::{Category, ParamHeaders, ToolDescriptor, UriTemplate};
+use protocol::{Category, MAX_HOLD, ParamHeaders, ToolDescriptor, UriTemplate};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -26,7 +26,6 @@ const SHORT: Deadlines = Deadlines {
 pub(super) struct Facts {
     pub(super) key: String,
     pub(super) deadlines: Deadlines,
-    pub(super) at_most_once: bool,
     pub(super) params: ParamHeaders,
     pub(super) template: Option<UriTemplate>,
 }
@@ -49,7 +48,6 @@ impl Facts {
         Self {
             key,
             deadlines: SHORT,
-            at_most_once: false,
             params: ParamHeaders::default(),
             template: None,
         }
@@ -77,7 +75,6 @@ fn tool(text: &str, category: &Category) -> Result<Facts, String> {
     }
     Ok(Facts {
         deadlines: deadlines(&descriptor)?,
-        at_most_once: descriptor.meta.at_most_once,
         params: ParamHeaders::of_schema(&descriptor.input_schema)?,
         ..Facts::of(descriptor.name)
     })
@@ -212,6 +209,12 @@ fn deadlines(descriptor: &ToolDescriptor) -> Result<Deadlines, String> {
     if default.is_zero() || max < default {
         return Err(format!(
             "its default deadline of {default:?} must be positive and within its maximum of {max:?}"
+        ));
+    }
+    if max > MAX_HOLD {
+        return Err(format!(
+            "its maximum deadline of {max:?} is longer than the {MAX_HOLD:?} for which a worker may \
+             hold a call; the tool has to split its work into several calls"
         ));
     }
     Ok(Deadlines { default, max })

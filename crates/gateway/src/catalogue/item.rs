@@ -25,7 +25,6 @@ pub(crate) struct Item {
     pub(crate) key: String,
     pub(crate) category: Category,
     pub(crate) deadlines: Deadlines,
-    pub(crate) at_most_once: bool,
     /// The arguments that are mirrored in headers.
     pub(crate) params: ParamHeaders,
     template: Option<UriTemplate>,
@@ -81,8 +80,6 @@ impl Item {
                 default: DEFAULT_DEADLINE,
                 max: MAX_DEADLINE_UNHEARD,
             },
-            // Unless its worker says that a call has started, it makes no difference.
-            at_most_once: true,
             params: ParamHeaders::default(),
             template: None,
         };
@@ -98,7 +95,6 @@ impl Item {
             key: facts.key,
             category,
             deadlines: facts.deadlines,
-            at_most_once: facts.at_most_once,
             params: facts.params,
             template: facts.template,
             text,
@@ -153,7 +149,6 @@ mod tests {
         assert_eq!(tool.text.get(), text);
         assert_eq!(tool.deadlines.default, Duration::from_secs(5));
         assert_eq!(tool.deadlines.max, Duration::from_mins(1));
-        assert!(tool.at_most_once);
         let plain = read(r#"{"name":"arp","inputSchema":{"type":"object"}}"#).unwrap();
         assert_eq!(
             plain.deadlines,
@@ -210,6 +205,11 @@ mod tests {
             r#"{"name":"x","inputSchema":{"type":"object"},
                "_meta":{"opendiscovery/defaultTimeoutMs":9,"opendiscovery/maxTimeoutMs":8}}"#,
             "maximum",
+        );
+        check(
+            r#"{"name":"x","inputSchema":{"type":"object"},
+               "_meta":{"opendiscovery/maxTimeoutMs":900001}}"#,
+            "longer than the 900s",
         );
         let long = "d".repeat(MAX_BYTES);
         check(

@@ -236,7 +236,7 @@ async fn a_call_that_may_not_run_twice_ends_when_its_worker_is_gone() {
     let worker = Worker::of(&bus, "lab", &[tool.to_string()]).await;
     let mut pipes = Pipes::open(&bus).await;
     pipes.send(&call(1, "lab_once", json!({}))).await;
-    eventually("it has started", || async { worker.running() == 1 }).await;
+    eventually("it is granted", || async { worker.grants() == 1 }).await;
     worker.die().await;
     let answer = pipes.read().await;
     assert_eq!(answer["error"]["code"], -31004, "{answer}");

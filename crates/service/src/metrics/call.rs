@@ -36,6 +36,7 @@ pub struct Call {
     labels: CategoryLabels,
     started: Instant,
     outcome: Outcome,
+    counts: bool,
 }
 
 impl Outcome {
@@ -67,7 +68,13 @@ impl Call {
             labels,
             started: Instant::now(),
             outcome: Outcome::Cancelled,
+            counts: true,
         }
+    }
+
+    /// Counts nothing: the call is another process's.
+    pub fn forget(mut self) {
+        self.counts = false;
     }
 
     /// Counts the call with its duration and outcome.
@@ -80,6 +87,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         let families = self.metrics.families();
         families.calls_in_flight.get_or_create(&self.labels).dec();
+        if !self.counts {
+            return;
+        }
         let labels = self.labels.with(self.outcome);
         families.calls.get_or_create(&labels).inc();
         let seconds = self.started.elapsed().as_secs_f64();
@@ -129,6 +139,17 @@ mod tests {
             &metrics,
             r#"discovery_call_duration_seconds_count{category="network",outcome="tool_error"} 1"#,
         );
+    }
+
+    #[test]
+    fn a_call_of_another_process_does_not_count() {
+        let metrics = Metrics::default();
+        metrics.call("network").forget();
+        check(
+            &metrics,
+            r#"discovery_calls_in_flight{category="network"} 0"#,
+        );
+        assert!(!metrics.encode().contains("discovery_calls_total{"));
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub(super) struct Families {
     pub(super) expired_calls: Family<CategoryLabels, Counter>,
     pub(super) refusals: Family<RefusalLabels, Counter>,
     pub(super) replayed_answers: Family<CategoryLabels, Counter>,
+    pub(super) not_granted_calls: Family<CategoryLabels, Counter>,
     pub(super) sessions: Gauge,
     pub(super) streams: Gauge,
     pub(super) pending_inputs: Gauge,
@@ -116,6 +117,10 @@ impl Families {
             replayed_answers: r.add(
                 "discovery_replayed_answers",
                 "Calls that got the answer of an earlier one with the same key",
+            ),
+            not_granted_calls: r.add(
+                "discovery_not_granted_calls",
+                "Calls that must not run twice and that their caller left to another worker",
             ),
             sessions: r.add(
                 "discovery_sessions",

@@ -29,11 +29,14 @@ pub(super) async fn session(
     prefetch: NonZeroU16,
     link: Arc<dyn Link>,
 ) -> Result<(), Error> {
-    let (mut deliveries, mut control, _listening) = begin(&runtime, prefetch, &*link).await?;
+    let control_queue = control::queue(&runtime);
+    let (mut deliveries, mut control, _listening) =
+        begin(&runtime, prefetch, &control_queue, &*link).await?;
     let consuming = runtime.presence.consuming();
     let seat = Arc::new(Seat {
         runtime: Arc::clone(&runtime),
         permits: Arc::new(Semaphore::new(prefetch.get().into())),
+        control_queue: control_queue.name.into(),
     });
     let mut renew = runtime.renew.subscribe();
     let mut calls = JoinSet::new();
@@ -70,14 +73,14 @@ pub(super) async fn session(
 async fn begin(
     runtime: &Runtime,
     prefetch: NonZeroU16,
+    control: &Queue,
     link: &dyn Link,
 ) -> Result<(Consumer, Consumer, Listening), Error> {
     let category = runtime.worker.category();
     let work = Queue::work(&runtime.names, category);
     link.declare(&work).await?;
     link.declare(&Queue::dead(&runtime.names)).await?;
-    let control = control::queue(runtime);
-    link.declare(&control).await?;
+    link.declare(control).await?;
     let listening = runtime.answers.listen(&control.name);
     let control = link.consume(&control.name, None).await?;
     let deliveries = link.consume(&work.name, Some(prefetch)).await?;
@@ -85,7 +88,8 @@ async fn begin(
     Ok((deliveries, control, listening))
 }
 
-/// Stops taking calls and sees the running ones through, within a bound.
+/// Stops taking calls and sees the running ones through, within a bound. As long as a call runs
+/// that must not run twice it can be granted and cancelled.
 async fn drain(
     runtime: &Runtime,
     mut deliveries: Consumer,
@@ -98,9 +102,11 @@ async fn drain(
     let quiet = Instant::now() + ON_THEIR_WAY;
     let ended = async {
         let mut is_open = true;
-        while is_open || !calls.is_empty() {
+        let mut once = runtime.once.subscribe();
+        while is_open || !calls.is_empty() || *once.borrow_and_update() > 0 {
             tokio::select! {
                 biased;
+                _ = once.changed() => {}
                 Some(joined) = calls.join_next() => drop(whole(joined)),
                 Some(message) = control.next() => control::take(runtime, &message),
                 delivery = deliveries.next(), if is_open => match delivery {

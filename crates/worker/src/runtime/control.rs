@@ -1,7 +1,7 @@
 //! What workers are told on the control exchange.
 
 use bus::{Binding, Delivery, Queue};
-use protocol::control::{Cancel, DISCOVER, FAULT};
+use protocol::control::{Cancel, DISCOVER, FAULT, GRANT, Grant};
 use protocol::{Envelope, Names, mcp};
 
 use super::{Runtime, answers};
@@ -45,10 +45,29 @@ pub(super) fn take(runtime: &Runtime, delivery: &Delivery) {
             runtime.answers.cancelled(correlation_id);
         }
         Some(FAULT) => runtime.faults.hear(&envelope, &runtime.instance),
+        Some(GRANT) => {
+            let Some(Grant {
+                request_id,
+                granted,
+            }) = grant(&envelope)
+            else {
+                tracing::warn!("a grant without params.requestId and params.granted was ignored");
+                return;
+            };
+            runtime.grants.tell(&request_id, granted);
+        }
         Some(DISCOVER) => runtime.discover.notify_one(),
         _ if answers::take(&runtime.answers, &envelope) => {}
         method => tracing::debug!(?method, "a control message of no use to a worker"),
     }
+}
+
+fn grant(envelope: &Envelope<'_>) -> Option<Grant> {
+    let params = envelope.params().ok()?;
+    Some(Grant {
+        request_id: params.string("requestId")?.into_owned(),
+        granted: params.get("granted")?.get().parse().ok()?,
+    })
 }
 
 fn cancel(envelope: &Envelope<'_>) -> Option<Cancel> {

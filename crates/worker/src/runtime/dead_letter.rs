@@ -26,6 +26,8 @@ const DECLARE_TIME: Duration = Duration::from_secs(10);
 const STOPS: &str = "the worker stops, and its dead letter was not taken";
 /// How long a worker tries to publish one letter before another worker may.
 const PATIENCE: Duration = Duration::from_mins(10);
+/// How long the broker may take for what the caller is told.
+const TELL_TIME: Duration = Duration::from_secs(10);
 /// Pause before the second attempt; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause between two attempts.
@@ -51,8 +53,9 @@ pub(super) async fn give_up(
     let id = envelope.and_then(|envelope| envelope.id());
     let body = response::error(id, &error(deliveries));
     // A caller that cannot be told may be the very reason why nobody finished the call.
+    let replies = replies.for_no_longer_than(TELL_TIME);
     let is_told = match replies.finish(headers::kind::ERROR, body).await {
-        Sent::Unconfirmed(fault) => {
+        Sent::Late(fault) => {
             tracing::warn!(fault, "the caller of a dead letter could not be told");
             false
         }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bus::{Delivery, Message};
 use protocol::mcp::{code, method};
 use protocol::response::RpcError;
-use protocol::{headers, response};
+use protocol::{MAX_HOLD, headers, response};
 use service::telemetry::trace::{self, TraceContext};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span, field};
 
 use super::cancels::Registration;
@@ -24,6 +25,8 @@ pub(super) struct Seat {
     /// As many as the prefetch: a call that was acked before it runs makes the broker send
     /// one more, which waits.
     pub(super) permits: Arc<Semaphore>,
+    /// Where control messages for this connection go.
+    pub(super) control_queue: Arc<str>,
 }
 
 /// What is to become of a delivery.
@@ -40,8 +43,8 @@ pub(super) enum Verdict {
 impl From<Sent> for Verdict {
     fn from(sent: Sent) -> Self {
         match sent {
-            Sent::Confirmed | Sent::Nobody => Self::Ack,
-            Sent::Unconfirmed(fault) => Self::Requeue(fault),
+            // Nobody waits for the answer in place of which another would be given.
+            Sent::Confirmed | Sent::Nobody | Sent::Late(_) => Self::Ack,
         }
     }
 }
@@ -71,14 +74,17 @@ pub(super) async fn handle(seat: Arc<Seat>, delivery: Delivery) {
 
 async fn answer(seat: &Seat, delivery: &Delivery) -> Verdict {
     let (runtime, message) = (&seat.runtime, &delivery.message);
-    let Some(replies) = Replies::to_sender_of(message, &runtime.bus, &runtime.instance) else {
+    let left = until_deadline(message);
+    let until = Instant::now() + left.unwrap_or(MAX_HOLD).min(MAX_HOLD);
+    let replies = Replies::to_sender_of(message, &runtime.bus, &runtime.instance, until);
+    let Some(replies) = replies else {
         tracing::warn!(
             app_id = message.app_id,
             "a call without reply-to was dropped"
         );
         return Verdict::Ack;
     };
-    if until_deadline(message) == Some(Duration::ZERO) {
+    if left == Some(Duration::ZERO) {
         runtime.metrics.expired(runtime.worker.category().as_str());
         return Verdict::Ack;
     }
@@ -93,13 +99,14 @@ async fn answer(seat: &Seat, delivery: &Delivery) -> Verdict {
     let Some(registration) = runtime.cancels.enter(correlation_id) else {
         return Verdict::Ack;
     };
-    let permit = match permit(seat, &registration).await {
+    let permit = match permit(seat, &registration, until).await {
         Ok(permit) => permit,
         Err(verdict) => return verdict,
     };
     let rights = Rights {
         registration,
         permit,
+        control_queue: Arc::clone(&seat.control_queue),
     };
     let parent = parent(message);
     let span = span(runtime, &request, &parent);
@@ -122,13 +129,22 @@ fn read(message: &Message, runtime: &Runtime) -> Result<Request, Refused> {
 }
 
 /// A right to run; what has not started when the worker stops goes back.
-async fn permit(seat: &Seat, registration: &Registration) -> Result<OwnedSemaphorePermit, Verdict> {
+async fn permit(
+    seat: &Seat,
+    registration: &Registration,
+    until: Instant,
+) -> Result<OwnedSemaphorePermit, Verdict> {
     let stops = || Verdict::Requeue("the worker stops".to_owned());
     tokio::select! {
         biased;
         () = seat.runtime.stop.cancelled() => Err(stops()),
         () = registration.token.cancelled() => Err(Verdict::Ack),
         permit = Arc::clone(&seat.permits).acquire_owned() => permit.map_err(|_| stops()),
+        () = sleep_until(until) => {
+            let runtime = &seat.runtime;
+            runtime.metrics.expired(runtime.worker.category().as_str());
+            Err(Verdict::Ack)
+        }
     }
 }
 

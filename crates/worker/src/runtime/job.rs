@@ -1,23 +1,24 @@
 use std::pin::pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::Delivery;
-use protocol::mcp::code;
 use protocol::response::{self, RpcError};
 use protocol::{ErrorCode, ToolError, headers};
 use serde_json::value::RawValue;
 use service::Outcome;
 use service::metrics;
 use service::telemetry::trace::TraceContext;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 use super::Runtime;
 use super::answers::{Claim, Coming, Entered};
 use super::cancels::Registration;
 use super::handle::Verdict;
+use super::once::{self, Question};
 use super::reply::{NOTIFICATION_TIME, Replies, Sent};
 use super::request::Request;
 use crate::answers::reused;
@@ -37,7 +38,8 @@ pub(super) struct Job {
     inputs: Inputs,
     progress_token: Option<Box<RawValue>>,
     notifications: Notifications,
-    time_left: Duration,
+    /// When its handler must have ended.
+    deadline: Instant,
     replies: Replies,
     rights: Rights,
     /// Counted until the call is answered.
@@ -55,24 +57,12 @@ pub(super) struct Rights {
     pub(super) registration: Registration,
     /// Held while the call runs.
     pub(super) permit: OwnedSemaphorePermit,
+    /// Where the caller of a call that must not run twice says whether it may.
+    pub(super) control_queue: Arc<str>,
 }
 
-/// A call among those that must not run twice, until it is dropped.
-#[derive(Debug)]
-struct Once(watch::Sender<usize>);
-
-impl Once {
-    fn begin(running: &watch::Sender<usize>) -> Self {
-        running.send_modify(|running| *running += 1);
-        Self(running.clone())
-    }
-}
-
-impl Drop for Once {
-    fn drop(&mut self) {
-        self.0.send_modify(|running| *running -= 1);
-    }
-}
+/// How long the broker may take for the acknowledgement of a call that was granted.
+const ACK_TIME: Duration = Duration::from_secs(5);
 
 impl Job {
     /// Runs the request and answers it.
@@ -85,7 +75,7 @@ impl Job {
         delivery: &Delivery,
     ) -> Verdict {
         let job = Self {
-            time_left: request.time_left(&delivery.message),
+            deadline: request.deadline(&delivery.message, replies.until()),
             notifications: Notifications::new(request.wanted()),
             measured: runtime.metrics.call(runtime.worker.category().as_str()),
             runtime: Arc::clone(runtime),
@@ -116,7 +106,6 @@ impl Job {
         let Some(key) = self.key.as_ref().filter(|key| key.is_callers) else {
             return Ok(self);
         };
-        let deadline = Instant::now() + self.time_left;
         let coming = Coming {
             key,
             correlation_id: delivery
@@ -125,7 +114,7 @@ impl Job {
                 .as_deref()
                 .unwrap_or_default(),
             redelivered: delivery.redelivered,
-            deadline,
+            deadline: self.deadline,
         };
         let entered = tokio::select! {
             biased;
@@ -133,11 +122,11 @@ impl Job {
                 return Err(self.answer(Ended::Cancelled).await.into());
             }
             () = self.runtime.stop.cancelled() => {
+                self.measured.forget();
                 return Err(Verdict::Requeue("the worker stops".to_owned()));
             }
             entered = self.runtime.answers.enter(coming) => entered,
         };
-        self.time_left = deadline.saturating_duration_since(Instant::now());
         let sent = match entered {
             Entered::Run(claim) => {
                 self.claim = Some(claim);
@@ -162,38 +151,40 @@ impl Job {
         self.answer(Ended::Stopped(error.into())).await
     }
 
-    /// Acks the call before it runs. From then on it belongs to this process alone, and
-    /// not to the connection that it came over.
+    /// Runs the call if its caller grants it to this instance. From then on it belongs to this
+    /// process alone, and not to the connection that it came over.
     async fn settle_once(mut self, prepared: Prepared, delivery: &Delivery) -> Verdict {
-        if delivery.redelivered {
-            // Whoever had it before may have run it, even if the broker lost the ack.
-            return self.unknown().await.into();
-        }
-        let once = Once::begin(&self.runtime.once);
-        match self.replies.started().await {
-            Sent::Confirmed => {}
-            Sent::Nobody => return Verdict::Ack,
-            Sent::Unconfirmed(fault) => return Verdict::Requeue(fault),
-        }
-        if let Some(claim) = &self.claim {
-            claim.begin().await;
-        }
-        if let Err(error) = delivery.ack().await {
-            return Verdict::Requeue(error.to_string());
-        }
-        let runtime = Arc::clone(&self.runtime);
-        let call = async move {
-            if let Sent::Unconfirmed(fault) = self.run(prepared).await {
-                tracing::error!(
-                    fault,
-                    "the answer of a call that must not run twice is lost"
-                );
-            }
-            drop(once);
+        let correlation_id = delivery.message.correlation_id.as_deref();
+        let question = Question {
+            correlation_id: correlation_id.unwrap_or_default(),
+            control_queue: &self.rights.control_queue,
+            cancelled: &self.rights.registration.token,
+            until: self.deadline,
         };
-        let mut running = runtime.acked.lock().unwrap_or_else(PoisonError::into_inner);
-        while running.try_join_next().is_some() {}
-        running.spawn(call.instrument(Span::current()));
+        let asked = once::ask(&self.runtime, &mut self.replies, question).await;
+        let Some(granted) = asked else {
+            // It counts where it runs.
+            self.measured.forget();
+            return Verdict::Ack;
+        };
+        let runtime = Arc::clone(&self.runtime);
+        let (settled, is_settled) = oneshot::channel::<()>();
+        let call = async move {
+            // Or lost together with the connection, which is as good: nobody else is granted it.
+            let _ = is_settled.await;
+            if let Some(claim) = &self.claim {
+                claim.begin().await;
+            }
+            let _ = self.run(prepared).await;
+            drop(granted);
+        };
+        runtime.run_beside(call, &Handle::current());
+        match timeout(ACK_TIME, delivery.ack()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a granted call will be handed out again"),
+            Err(_) => tracing::debug!("a granted call was not settled in time"),
+        }
+        drop(settled);
         Verdict::Settled
     }
 
@@ -202,7 +193,7 @@ impl Job {
         let context = Context::new(Parts {
             scope: worker.scan_scope(),
             host: worker.host_identity(),
-            deadline: Instant::now() + self.time_left,
+            deadline: self.deadline,
             cancellation: self.rights.registration.token.clone(),
             notifications: self.notifications.clone(),
             inputs: std::mem::take(&mut self.inputs),
@@ -277,18 +268,6 @@ impl Job {
             ),
         };
         self.replies.finish(kind, body).await
-    }
-
-    async fn unknown(self) -> Sent {
-        Span::current().record("outcome", Outcome::Unknown.as_str());
-        self.measured.finish(Outcome::Unknown);
-        let error = RpcError::new(
-            code::OUTCOME_UNKNOWN,
-            "the call was handed to a worker that is gone, and it must not run twice; look at \
-             what it was to change before calling again",
-        );
-        let body = response::error(Some(&self.id), &error);
-        self.replies.finish(headers::kind::ERROR, body).await
     }
 }
 

@@ -11,16 +11,19 @@ mod consumer;
 mod control;
 mod dead_letter;
 mod faults;
+mod grants;
 mod handle;
 mod job;
 mod mirror;
 mod news;
+mod once;
 mod presence;
 mod recent;
 mod reply;
 mod request;
 mod taken;
 
+use std::future::Future;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,11 +33,13 @@ use bus::{Backoff, Bus, supervise};
 use protocol::{Category, Change, Event, Names};
 use service::process::DRAIN_DEADLINE;
 use service::{Health, Metrics, Process, Settings, broker};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::events::Events;
@@ -42,6 +47,7 @@ use crate::{Error, Worker};
 use answers::{Memory, Release};
 use cancels::Cancels;
 use faults::Faults;
+use grants::Grants;
 use presence::Presence;
 use taken::Taken;
 
@@ -66,11 +72,12 @@ struct Runtime {
     /// What calls were answered that may be repeated.
     answers: Arc<Memory>,
     faults: Faults,
+    grants: Arc<Grants>,
     /// Where handlers tell of changes.
     events: Events,
-    /// Calls that were acked before they ran, and so outlive their connection.
-    acked: Mutex<JoinSet<()>>,
-    /// How many calls run, or are about to, that must not run twice.
+    /// What outlives the connection over which its call came.
+    beside: Mutex<Option<JoinSet<()>>>,
+    /// How many calls are asked for or run that must not run twice.
     once: watch::Sender<usize>,
     /// Somebody asks for an announcement.
     discover: Notify,
@@ -92,7 +99,7 @@ struct Runtime {
 pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Result<(), Error> {
     let (runtime, waiting) = Runtime::new(worker, bus, process)?;
     let runtime = Arc::new(runtime);
-    let _acked = AbortOnDrop(Arc::clone(&runtime));
+    let _beside = AbortOnDrop(Arc::clone(&runtime));
     let settings = &process.settings;
     let prefetch = prefetch(&runtime.worker, settings);
     let backoff = broker::backoff(settings);
@@ -195,7 +202,8 @@ impl Runtime {
             taken: Taken::default(),
             cancels: Arc::default(),
             faults: Faults::default(),
-            acked: Mutex::default(),
+            grants: Arc::default(),
+            beside: Mutex::new(Some(JoinSet::new())),
             once: watch::Sender::new(0),
             discover: Notify::new(),
             renew: watch::Sender::new(0),
@@ -210,6 +218,15 @@ impl Runtime {
         Ok((runtime, waiting))
     }
 
+    /// Runs something that belongs to no connection; it ends with the worker.
+    fn run_beside(&self, work: impl Future<Output = ()> + Send + 'static, tokio: &Handle) {
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(beside) = &mut *beside {
+            while beside.try_join_next().is_some() {}
+            beside.spawn_on(work.in_current_span(), tokio);
+        }
+    }
+
     /// Grows with every connection of this process.
     fn next_generation(&self) -> u64 {
         self.generation.fetch_add(1, Ordering::Relaxed) + 1
@@ -221,7 +238,7 @@ struct AbortOnDrop(Arc<Runtime>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        let mut acked = self.0.acked.lock().unwrap_or_else(PoisonError::into_inner);
-        acked.abort_all();
+        let mut beside = self.0.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(beside.take());
     }
 }

@@ -10,15 +10,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::notifications::{Log, Notification, Step};
 
-/// How long a worker tries to get a final reply confirmed before another may answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one message before the final one may take.
 pub(super) const NOTIFICATION_TIME: Duration = Duration::from_secs(5);
 /// Pause before a publish is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The way back to one caller.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Replies {
     bus: Arc<dyn Bus>,
     exchange: String,
@@ -26,6 +24,8 @@ pub(super) struct Replies {
     correlation_id: Option<String>,
     instance: String,
     sequence: i64,
+    /// When the caller stops waiting.
+    until: Instant,
 }
 
 /// What became of a reply.
@@ -35,8 +35,8 @@ pub(super) enum Sent {
     Confirmed,
     /// The caller is gone, or between two connections and will ask again.
     Nobody,
-    /// It may be lost.
-    Unconfirmed(String),
+    /// The broker did not confirm it before the caller stopped waiting; why not.
+    Late(String),
 }
 
 /// Body of a message of type `detach`, which says all by its type.
@@ -67,6 +67,7 @@ impl Replies {
         message: &Message,
         bus: &Arc<dyn Bus>,
         instance: &str,
+        until: Instant,
     ) -> Option<Self> {
         let exchange = message.headers.text(headers::REPLY_EXCHANGE);
         Some(Self {
@@ -76,18 +77,34 @@ impl Replies {
             correlation_id: message.correlation_id.clone(),
             instance: instance.to_owned(),
             sequence: 0,
+            until,
         })
     }
 
-    /// Says that this instance is about to run a call that must not run twice.
-    pub(super) async fn started(&mut self) -> Sent {
-        let params = serde_json::json!({ "instance": self.instance });
-        let Ok(body) = response::notification(control::STARTED, &params) else {
-            return Sent::Unconfirmed("the message cannot be written".to_owned());
-        };
-        let mut publish = self.publish(headers::kind::STARTED, body.into(), false);
-        let instance = self.instance.as_str();
-        publish.message.headers.insert(headers::INSTANCE, instance);
+    /// Gives up earlier, if the caller waits for longer than this.
+    pub(super) fn for_no_longer_than(mut self, time: Duration) -> Self {
+        self.until = self.until.min(Instant::now() + time);
+        self
+    }
+
+    /// When the caller stops waiting.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Asks whether this instance may run a call that must not run twice; the answer comes to the
+    /// control queue.
+    pub(super) async fn started(&mut self, control_queue: &str) -> Sent {
+        let mut publish = self.asking(headers::kind::STARTED, control::STARTED);
+        publish.message.reply_to = Some(control_queue.to_owned());
+        self.confirmed(publish).await
+    }
+
+    /// Says that this instance will never run the call that it asked for.
+    pub(super) async fn withdraw(mut self) -> Sent {
+        // What it takes back was the first.
+        self.sequence = 1;
+        let publish = self.asking(headers::kind::WITHDRAWN, control::WITHDRAWN);
         self.confirmed(publish).await
     }
 
@@ -116,10 +133,11 @@ impl Replies {
         self.confirmed(publish).await
     }
 
-    /// Publishes until the broker confirms. A second copy does no harm: the first final
-    /// reply of a correlation id wins.
+    /// Publishes until the broker confirms, for as long as the caller waits: a broker that is
+    /// away or short of a resource for minutes must not cost good answers. A second copy does no
+    /// harm: the first final reply of a correlation id wins.
     async fn confirmed(&self, publish: Publish) -> Sent {
-        let until = Instant::now() + PATIENCE;
+        let until = self.until;
         loop {
             let error = match timeout_at(until, self.bus.publish(publish.clone())).await {
                 Ok(Ok(())) => return Sent::Confirmed,
@@ -137,9 +155,25 @@ impl Replies {
                 self.bus.connected().await;
             };
             if timeout_at(until, again).await.is_err() {
-                return Sent::Unconfirmed(error);
+                tracing::warn!(
+                    error,
+                    "a caller stopped waiting before its reply was confirmed"
+                );
+                return Sent::Late(error);
             }
         }
+    }
+
+    fn asking(&mut self, kind: &'static str, method: &str) -> Publish {
+        let asking = control::Asking {
+            instance: self.instance.clone(),
+        };
+        // An object with one text can always be written.
+        let body = response::notification(method, &asking).unwrap_or_default();
+        let mut publish = self.publish(kind, body.into(), false);
+        let instance = self.instance.as_str();
+        publish.message.headers.insert(headers::INSTANCE, instance);
+        publish
     }
 
     fn publish(&mut self, kind: &'static str, body: Bytes, is_final: bool) -> Publish {

@@ -6,6 +6,7 @@ use protocol::response::RpcError;
 use protocol::{Envelope, Kind, LogLevel, Meta, RequestParams, headers};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::mirror;
 use crate::notifications::Wanted;
@@ -102,14 +103,17 @@ impl Request {
         asked.min(self.about.max_deadline)
     }
 
-    /// How long the handler may run: until the caller's deadline, within its own longest.
-    pub(super) fn time_left(&self, message: &Message) -> Duration {
+    /// When the handler must have ended: at the caller's deadline, within its own longest, and
+    /// before the delivery has to be answered.
+    pub(super) fn deadline(&self, message: &Message, until: Instant) -> Instant {
+        let now = Instant::now();
         let asked = until_deadline(message)
             .or(self.timeout)
             .unwrap_or(self.about.default_deadline);
-        let left = asked.min(self.about.max_deadline);
+        let longest = self.about.max_deadline.min(until - now);
+        let left = asked.min(longest);
         // An answer that the caller no longer waits for helps nobody.
-        left.saturating_sub(REPLY_MARGIN.min(left / 10))
+        now + left.saturating_sub(REPLY_MARGIN.min(left / 10))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::{
-    Annotations, Category, ErrorCode, ParamHeaders, ToolDescriptor, ToolError, ToolMeta,
+    Annotations, Category, ErrorCode, MAX_HOLD, ParamHeaders, ToolDescriptor, ToolError, ToolMeta,
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -67,6 +67,13 @@ impl Tool {
             "the default deadline is shorter than a millisecond"
         } else if self.default_deadline > self.max_deadline {
             "the default deadline is longer than the longest one"
+        } else if self.max_deadline > MAX_HOLD {
+            return Err(format!(
+                "its longest deadline of {} s is longer than the {} s for which a worker may hold \
+                 a call: shorten it, or split the work into several calls",
+                self.max_deadline.as_secs(),
+                MAX_HOLD.as_secs()
+            ));
         } else if let Err(why) = &self.schemas {
             why
         } else {

@@ -204,7 +204,7 @@ impl Tool {
     }
 
     /// How long a call may take: when its caller does not say, and at most. Without this
-    /// 30 s and 60 s. Whole milliseconds.
+    /// 30 s and 60 s. Whole milliseconds, and no longer than [`protocol::MAX_HOLD`].
     #[must_use]
     pub fn deadline(mut self, default: Duration, max: Duration) -> Self {
         self.default_deadline = default;
@@ -212,8 +212,8 @@ impl Tool {
         self
     }
 
-    /// A call must not run twice, not even after a crash: it is acked before it runs, and
-    /// if the worker goes meanwhile its caller is told that the outcome is unknown.
+    /// A call must not run twice, not even after a crash: its caller grants it to one worker
+    /// before it runs, and if that goes meanwhile the caller is told that the outcome is unknown.
     #[must_use]
     pub fn at_most_once(mut self) -> Self {
         self.at_most_once = true;

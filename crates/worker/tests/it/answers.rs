@@ -362,12 +362,14 @@ async fn the_rounds_of_a_call_have_one_answer() {
 }
 
 #[tokio::test]
-async fn a_call_that_must_not_run_twice_is_repeated_without_starting() {
+async fn a_call_that_must_not_run_twice_is_repeated_without_a_question() {
     let gate = Gate::new();
     let mut site = Site::with(worker(1, [gate.tool("hold").at_most_once()])).await;
     gate.open(9);
     site.call_with_key("a", "k", "hold").await;
-    assert_eq!(answer_of(&mut site, "a").await.kind, headers::kind::STARTED);
+    let question = answer_of(&mut site, "a").await;
+    assert_eq!(question.kind, headers::kind::STARTED);
+    site.grant(&question, true).await;
     assert_eq!(answer_of(&mut site, "a").await.text(), "run 1");
     site.call_with_key("b", "k", "hold").await;
     assert_eq!(answer_of(&mut site, "b").await.text(), "run 1");

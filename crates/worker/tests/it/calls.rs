@@ -54,29 +54,61 @@ async fn a_call_is_acked_only_after_its_answer_is_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_answer_is_not_confirmed_goes_back_to_the_queue() {
+async fn an_answer_that_is_not_confirmed_is_tried_again_while_its_caller_waits() {
     let gate = Gate::new();
     gate.open(9);
-    let mut site = Site::new().await;
-    let unruly = Unruly::new(&site.memory);
-    site.start_on(worker(1, [gate.tool("hold")]), unruly.clone())
-        .await;
-    unruly.loses_replies.store(true, Ordering::SeqCst);
+    let mut site = Site::with(worker(1, [gate.tool("hold")])).await;
+    site.unruly.loses_replies.store(true, Ordering::SeqCst);
     site.call("a", "hold").await;
     gate.entered().await;
-    // The answer is tried again and again before the call is given to somebody else.
-    let started = tokio::time::Instant::now();
-    let redelivered = "discovery_redeliveries_total{category=\"lab\"} 1\n";
-    while !site.process.metrics.encode().contains(redelivered) {
-        assert!(
-            started.elapsed() < Duration::from_mins(1),
-            "it never came back"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert!(unruly.replies.load(Ordering::SeqCst) > 10);
-    unruly.loses_replies.store(false, Ordering::SeqCst);
-    assert_eq!(site.reply().await.text(), "run 2");
+    // The call has a minute.
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(site.unsettled(), 1);
+    site.unruly.loses_replies.store(false, Ordering::SeqCst);
+    assert_eq!(site.reply().await.text(), "run 1");
+    site.all_is_settled().await;
+    assert_eq!(gate.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_its_caller_no_longer_waits_for_is_forgotten() {
+    let gate = Gate::new();
+    gate.open(9);
+    let mut site = Site::with(worker(2, [gate.tool("hold")])).await;
+    site.unruly.loses_replies.store(true, Ordering::SeqCst);
+    site.call("a", "hold").await;
+    let mut endless = site.request("b", "hold", &json!({}));
+    endless.message.headers = bus::Headers::default();
+    site.publish(endless).await;
+    gate.entered().await;
+    gate.entered().await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    until("the first to be acked", async || site.unsettled() == 1).await;
+    // Nothing says how long the second caller waits.
+    tokio::time::sleep(protocol::MAX_HOLD).await;
+    until("the second to be acked", async || site.unsettled() == 0).await;
+    site.unruly.loses_replies.store(false, Ordering::SeqCst);
+    site.call("c", "hold").await;
+    assert_eq!(site.reply().await.correlation_id, "c");
+    site.all_is_settled().await;
+    assert_eq!(gate.runs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_is_held_for_longer_than_the_bound_whatever_its_deadline_says() {
+    let gate = Gate::new();
+    let bound = protocol::MAX_HOLD;
+    let tool = gate.tool("hold").deadline(bound, bound);
+    let mut site = Site::with(worker(1, [tool])).await;
+    let mut request = site.request("a", "hold", &json!({}));
+    let deadline = unix_ms_in(Duration::from_hours(9));
+    request.message.headers.insert(headers::DEADLINE, deadline);
+    let sent = tokio::time::Instant::now();
+    site.publish(request).await;
+    let reply = site.next_reply().await;
+    assert_eq!(reply.failure(), "deadline_exceeded");
+    assert!(sent.elapsed() <= bound, "{:?}", sent.elapsed());
+    site.all_is_settled().await;
 }
 
 #[tokio::test]

@@ -144,27 +144,16 @@ async fn a_count_that_the_sender_made_up_is_no_poison() {
 
 #[tokio::test(start_paused = true)]
 async fn a_letter_tells_the_faults_that_gave_the_call_back() {
-    let gate = Gate::new();
-    gate.open(9);
     let mut site = Site::new().await;
-    let unruly = Unruly::new(&site.memory);
-    site.start_on(worker(1, [gate.tool("hold")]), unruly.clone())
-        .await;
-    unruly.loses_replies.store(true, Ordering::SeqCst);
-    site.call("a", "hold").await;
-    tokio::time::sleep(Duration::from_mins(5)).await;
+    poisoned(&site, site.request("a", "hold", &json!({}))).await;
+    // More than one delivery is held for.
+    site.unruly.refuses_letters.store(70, Ordering::SeqCst);
+    site.start(lab::worker()).await;
+    tokio::time::sleep(Duration::from_mins(15)).await;
     let letter = letter(&site).await;
-    for (header, number) in [("mcp-dead-first-error", 1), ("mcp-dead-last-error", 5)] {
-        let error = text(&letter, header);
-        assert!(
-            error.starts_with(&format!("hand-out {number}, worker ")),
-            "{error}"
-        );
-        assert!(error.contains("confirmed"), "{error}");
-    }
-    assert_eq!(gate.runs(), 5);
-    // That the caller could not be told either does not keep the call in the queue.
-    site.all_is_settled().await;
+    let error = text(&letter, "mcp-dead-last-error");
+    assert!(error.starts_with("hand-out 7, worker "), "{error}");
+    assert!(error.contains("cannot take"), "{error}");
 }
 
 #[tokio::test]
@@ -211,8 +200,6 @@ async fn a_letter_tells_the_faults_of_other_workers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_tells_the_others_why_it_gives_a_call_back() {
-    let gate = Gate::new();
-    gate.open(9);
     let mut site = Site::new().await;
     let listener = bus::Binding {
         exchange: Names::CONTROL.to_owned(),
@@ -221,21 +208,22 @@ async fn a_worker_tells_the_others_why_it_gives_a_call_back() {
     let mut faults = site
         .take(&Queue::exclusive("listener", vec![listener]))
         .await;
-    let unruly = Unruly::new(&site.memory);
-    unruly.loses_replies.store(true, Ordering::SeqCst);
-    site.start_on(worker(1, [gate.tool("hold")]), unruly).await;
-    site.call("a", "hold").await;
+    poisoned(&site, site.request("a", "hold", &json!({}))).await;
+    site.unruly.refuses_letters.store(1_000, Ordering::SeqCst);
+    site.start(lab::worker()).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
+    site.process.shutdown.cancel();
+    site.ended().await.unwrap();
     let told: Value = serde_json::from_slice(&faults.next().await.message.body).unwrap();
     assert_eq!(told["method"], "opendiscovery/fault");
     let params = &told["params"];
     assert_eq!(
         (&params["messageId"], &params["attempt"]),
-        (&json!("message of a"), &json!(1))
+        (&json!("message of a"), &json!(7))
     );
     assert_eq!(params["instance"].as_str().unwrap().len(), 32);
     assert!(
-        params["error"].as_str().unwrap().contains("confirmed"),
+        params["error"].as_str().unwrap().contains("stops"),
         "{params}"
     );
 }

@@ -88,6 +88,11 @@ fn a_declaration_that_no_client_could_use_is_refused() {
         &worker().tool(tool.clone().deadline(Duration::ZERO, second)),
         "shorter",
     );
+    let long = protocol::MAX_HOLD + second;
+    refused(
+        &worker().tool(tool.clone().deadline(second, long)),
+        "longer than the 900 s for which a worker may hold a call: shorten it",
+    );
     refused(&worker().tool(tool.clone()).tool(tool), "twice");
 }
 

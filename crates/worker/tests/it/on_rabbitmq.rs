@@ -118,7 +118,6 @@ impl Site {
             timeout: Duration::from_secs(20),
             message_id: id.to_owned(),
             idempotent,
-            at_most_once: false,
             waits_for_worker: false,
             params: Vec::new(),
             trace: Vec::new(),

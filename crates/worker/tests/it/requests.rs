@@ -175,8 +175,9 @@ async fn a_broken_result_and_a_panic_are_failures_of_one_call() {
     let mut site = Site::with(lab::worker()).await;
     site.publish(site.request("a", "share", &json!({"share": 7})))
         .await;
-    let started = site.reply().await;
-    assert_eq!(started.kind, headers::kind::STARTED);
+    let question = site.reply().await;
+    assert_eq!(question.kind, headers::kind::STARTED);
+    site.grant(&question, true).await;
     assert_eq!(site.reply().await.failure(), "internal");
     site.call("b", "panic").await;
     assert_eq!(site.reply().await.failure(), "internal");

@@ -8,7 +8,7 @@ use bus::memory::MemoryBus;
 use bus::{Binding, Bus, Consumer, Delivery, Headers, Link, Message, Publish, Queue};
 use bytes::Bytes;
 use futures::StreamExt;
-use protocol::control::ANNOUNCE;
+use protocol::control::{ANNOUNCE, GRANT, Grant};
 use protocol::mcp::method;
 use protocol::{Category, Names, headers};
 use serde_json::{Value, json};
@@ -17,12 +17,15 @@ use tokio::task::JoinSet;
 use worker::{Error, Tool, Worker};
 
 use crate::gate::{until, within};
+use crate::unruly::Unruly;
 
 /// The caller's reply queue.
 pub(crate) const REPLIES: &str = "replies";
 
 pub(crate) struct Site {
     pub(crate) memory: MemoryBus,
+    /// The bus of the worker, unless a test gives it another one.
+    pub(crate) unruly: Arc<Unruly>,
     pub(crate) names: Names,
     pub(crate) process: Process,
     worker: JoinSet<Result<(), Error>>,
@@ -73,6 +76,7 @@ impl Site {
         let names = Names::default();
         let client = Client::connect(&memory, &names).await;
         Self {
+            unruly: Unruly::new(&memory),
             memory,
             names,
             process: Process::new("test", Settings::default()),
@@ -89,7 +93,7 @@ impl Site {
     }
 
     pub(crate) async fn start(&mut self, worker: Worker) {
-        self.start_on(worker, Arc::new(self.memory.clone())).await;
+        self.start_on(worker, self.unruly.clone()).await;
     }
 
     pub(crate) async fn start_on(&mut self, worker: Worker, bus: Arc<dyn Bus>) {
@@ -110,6 +114,13 @@ impl Site {
             .await
             .unwrap()
             .unwrap()
+    }
+
+    /// The worker ends as a process does that is killed: without another word.
+    pub(crate) async fn kill(&mut self) {
+        let killed = std::mem::replace(&mut self.unruly, Unruly::new(&self.memory));
+        killed.die();
+        self.worker.shutdown().await;
     }
 
     /// The broker goes away and comes back, with the same caller.
@@ -192,6 +203,22 @@ impl Site {
             .await;
     }
 
+    /// The caller's word to a worker that asks whether it may run a call.
+    pub(crate) async fn grant(&self, question: &Reply, granted: bool) {
+        let grant = Grant {
+            request_id: question.correlation_id.clone(),
+            granted,
+        };
+        let body = json!({ "jsonrpc": "2.0", "method": GRANT, "params": grant });
+        let message = Message {
+            kind: Some(headers::kind::GRANT.to_owned()),
+            body: body.to_string().into(),
+            ..Message::default()
+        };
+        let to = question.control_queue.clone().unwrap();
+        self.publish(Publish::to_queue(to, message)).await;
+    }
+
     pub(crate) async fn control(&self, key: String, body: &Value) {
         let message = Message {
             body: body.to_string().into(),
@@ -203,8 +230,12 @@ impl Site {
 
     /// The next message to the caller.
     pub(crate) async fn reply(&mut self) -> Reply {
-        let delivery = within("a reply", self.client.replies.next()).await;
-        Reply::of(&delivery.unwrap())
+        within("a reply", self.next_reply()).await
+    }
+
+    /// The next message to the caller, however long it takes.
+    pub(crate) async fn next_reply(&mut self) -> Reply {
+        Reply::of(&self.client.replies.next().await.unwrap())
     }
 
     /// The next announcement, digest or goodbye.
@@ -222,6 +253,11 @@ impl Site {
         self.call("the last", "probe").await;
         let reply = self.reply().await;
         assert_eq!(reply.correlation_id, "the last", "{reply:?}");
+    }
+
+    /// Calls that a worker was handed and has not settled.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.memory.unsettled(&self.names.work_queue(&category()))
     }
 
     /// Messages that wait in the work queue.
@@ -288,6 +324,8 @@ pub(crate) struct Reply {
     pub(crate) sender: String,
     pub(crate) sequence: i64,
     pub(crate) is_final: bool,
+    /// Where a question is answered.
+    pub(crate) control_queue: Option<String>,
     pub(crate) instance: Option<String>,
     pub(crate) body: Value,
     /// The body as it was written.
@@ -303,6 +341,7 @@ impl Reply {
             sender: message.app_id.clone().unwrap(),
             sequence: message.headers.int(headers::SEQ).unwrap(),
             is_final: message.headers.is_true(headers::FINAL),
+            control_queue: message.reply_to.clone(),
             instance: message.headers.text(headers::INSTANCE).map(str::to_owned),
             body: serde_json::from_slice(&message.body).unwrap(),
             text: String::from_utf8(message.body.to_vec()).unwrap(),

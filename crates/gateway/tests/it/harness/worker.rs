@@ -36,6 +36,7 @@ pub struct Seen {
     cancelled: Mutex<Vec<String>>,
     running: Mutex<HashMap<String, CancellationToken>>,
     discovers: Mutex<usize>,
+    grants: Mutex<usize>,
     /// How far `lab_steps` may go: one step each.
     steps: Steps,
 }
@@ -197,6 +198,12 @@ impl Worker {
                     say(&bus, &names, control::ANNOUNCE, &announcement).await;
                     continue;
                 }
+                if envelope.method().unwrap() == control::GRANT {
+                    let grant: control::Grant = serde_json::from_str(params.get()).unwrap();
+                    assert!(grant.granted, "{grant:?}");
+                    *seen.grants.lock().unwrap() += 1;
+                    continue;
+                }
                 let cancel: Cancel = serde_json::from_str(params.get()).unwrap();
                 if let Some(token) = seen.running.lock().unwrap().get(&cancel.request_id) {
                     token.cancel();
@@ -275,6 +282,11 @@ impl Worker {
     /// Lets `lab_steps` go on by so many steps; the one after the last is its answer.
     pub fn step(&self, steps: usize) {
         self.seen.steps.0.add_permits(steps);
+    }
+
+    /// Calls that were granted to it.
+    pub fn grants(&self) -> usize {
+        *self.seen.grants.lock().unwrap()
     }
 
     pub fn discovers(&self) -> usize {
@@ -409,6 +421,7 @@ async fn send_started(bus: &MemoryBus, instance: &str, request: &Message) {
     let message = Message {
         kind: Some(headers::kind::STARTED.to_owned()),
         correlation_id: request.correlation_id.clone(),
+        reply_to: Some(format!("{instance}.control")),
         headers: Headers::default().with(headers::INSTANCE, instance),
         ..Message::default()
     };

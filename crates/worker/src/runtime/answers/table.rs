@@ -113,7 +113,9 @@ impl Table {
     /// from whoever claimed it then.
     pub(super) fn look(&mut self, key: &str, correlation_id: &str, redelivered: bool) -> Look {
         if redelivered && let Some(claims) = self.claims.get_mut(key) {
-            claims.retain(|claim| claim.is_own || claim.correlation_id != correlation_id);
+            // A call that must not run twice is not taken from who has begun it.
+            let stays = |claim: &Entry| claim.is_own || claim.begun;
+            claims.retain(|claim| stays(claim) || claim.correlation_id != correlation_id);
         }
         self.forget();
         self.drop_late_claims(key);
