@@ -1,6 +1,10 @@
+mod dead;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub(crate) use dead::{Dead, Filter, Which};
 
 /// Lets AI agents and operators look at their infrastructure: MCP tools over RabbitMQ, or in
 /// one process.
@@ -53,6 +57,18 @@ pub(crate) enum Command {
     Doctor,
     /// Shows every setting with its value and where it comes from.
     Config,
+    /// Shows, replays and drops dead letters: calls that no worker could finish.
+    ///
+    /// A call that was handed to workers five times, and came back each time, is kept as a
+    /// letter in a queue of the broker, the latest 10,000 of them. Letters are looked at where
+    /// they lie: reading, and any command that is interrupted, leaves every letter in its place.
+    /// One command at a time works on them; another one waits for 5 s and then says so.
+    #[command(after_help = dead::EXAMPLES, subcommand_required = true)]
+    Dead {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: Dead,
+    },
     /// Explains an error code.
     Explain {
         /// Code as it stands in an error, such as out_of_scope.
@@ -67,6 +83,7 @@ Examples:
   discovery call ping host=127.0.0.1 count=2    call a tool
   discovery call nslookup host=example.com type=MX --json
   AMQP_URL=amqp://broker discovery tools        list the tools of the workers on a broker
+  discovery dead list                           list the calls that no worker could finish
   discovery doctor                              find out why something does not work
 
 Settings come from discovery.toml and the environment: see discovery config.";
@@ -99,12 +116,17 @@ mod tests {
         let mut command = Arguments::command();
         command.build();
         let mut pages = command.render_long_help().to_string();
-        for name in ["up", "tools", "call", "doctor", "config", "explain"] {
+        for name in ["up", "tools", "call", "doctor", "config", "dead", "explain"] {
             let page = command
                 .find_subcommand_mut(name)
                 .unwrap()
                 .render_long_help();
             pages.extend(["\n---- ", name, "\n", &page.to_string()]);
+        }
+        let dead = command.find_subcommand_mut("dead").unwrap();
+        for name in ["list", "show", "replay", "drop"] {
+            let page = dead.find_subcommand_mut(name).unwrap().render_long_help();
+            pages.extend(["\n---- dead ", name, "\n", &page.to_string()]);
         }
         insta::assert_snapshot!(pages);
     }

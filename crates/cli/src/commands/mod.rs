@@ -2,6 +2,7 @@
 
 mod call;
 mod config;
+mod dead;
 mod doctor;
 mod explain;
 mod tools;
@@ -43,6 +44,10 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let work = async move |process| {
                 call::run(process, &name, &arguments, key.as_deref(), json).await
             };
+            process::run_with(NAME, quiet(loaded), work)
+        }
+        Command::Dead { action } => {
+            let work = async move |process| dead::run(process, action).await;
             process::run_with(NAME, quiet(loaded), work)
         }
         Command::Explain { .. } => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use crate::discovery::{discovery, ends, has, says};
 
-const COMMANDS: [&str; 6] = ["up", "tools", "call", "doctor", "config", "explain"];
+const COMMANDS: [&str; 7] = ["up", "tools", "call", "doctor", "config", "dead", "explain"];
 
 #[tokio::test]
 async fn every_command_has_help() {

@@ -5,6 +5,8 @@ mod call;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod dead;
+#[cfg(test)]
 mod discovery;
 #[cfg(test)]
 mod doctor;

@@ -3,10 +3,12 @@
 //! It is an ordinary worker of the category `conformance`: it knows revision 2026-07-28 alone, and
 //! whatever the suite's older scenarios see is made of that by the gateway. The names, and where
 //! the suite reads them the texts, are the suite's (npm `@modelcontextprotocol/conformance`); its
-//! tasks extension is left out, as the gateway does not offer it.
+//! tasks extension is left out, as the gateway does not offer it. Beside them is `test_abort`, for
+//! tests of what becomes of a call that no worker survives.
 //!
 //! The binary `discovery-conformance-worker` runs it; `docs/conformance.md` tells how it is used.
 
+mod abort;
 mod content;
 mod declare;
 mod elicitation;
@@ -42,7 +44,7 @@ pub fn worker() -> Worker {
         events::tools(),
         rounds::tools(),
     ];
-    for tool in tools.into_iter().flatten() {
+    for tool in tools.into_iter().flatten().chain([abort::tool()]) {
         worker = worker.tool(tool);
     }
     for prompt in prompts::prompts() {
