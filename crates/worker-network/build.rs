@@ -11,7 +11,6 @@ use std::path::PathBuf;
 /// Digits of the longest prefix.
 const MAX_DIGITS: usize = 9;
 
-#[expect(clippy::print_stdout, reason = "the way to tell Cargo something")]
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let folder = std::env::var_os("OUT_DIR").map(PathBuf::from);
@@ -30,16 +29,12 @@ fn table() -> io::Result<Vec<u8>> {
     let mut prefixes: BTreeMap<u64, u32> = BTreeMap::new();
     for (digits, record) in oui_data::OUI_ENTRIES.entries() {
         let name = shortened(record.organization());
-        let place = match places.get(name) {
-            Some(place) => *place,
-            None => {
-                let place = u32::try_from(names.len()).map_err(io::Error::other)?;
-                names.push(u8::try_from(name.len()).map_err(io::Error::other)?);
-                names.extend(name.as_bytes());
-                places.insert(name, place);
-                place
-            }
-        };
+        let end = u32::try_from(names.len()).map_err(io::Error::other)?;
+        let place = *places.entry(name).or_insert(end);
+        if place == end {
+            names.push(u8::try_from(name.len()).map_err(io::Error::other)?);
+            names.extend(name.as_bytes());
+        }
         prefixes.insert(prefix(digits)?, place);
     }
     let count = u32::try_from(prefixes.len()).map_err(io::Error::other)?;

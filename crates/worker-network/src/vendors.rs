@@ -14,8 +14,9 @@ const LENGTHS: [u32; 3] = [9, 7, 6];
 
 /// The organisation to which a MAC address was assigned, by its longest prefix that was.
 pub(crate) fn of(mac: [u8; 6]) -> Option<&'static str> {
-    let [a, b, c, d, e, f] = mac;
-    let mac = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let mut bytes = [0; 8];
+    bytes[2..].copy_from_slice(&mac);
+    let mac = u64::from_be_bytes(bytes);
     LENGTHS.iter().find_map(|digits| {
         // Of an address's twelve digits nine fit into a prefix.
         let kept = (mac >> (4 * (12 - digits))) << (4 * (9 - digits));
