@@ -171,8 +171,6 @@ fn request(
         message_id: id.to_owned(),
         // The stored answer of a key is not looked for: the operator asks for a new one.
         idempotent: false,
-        // Where it is unknown, the tool may be one that must not run twice.
-        at_most_once: letter.is_at_most_once().unwrap_or(true),
         waits_for_worker: false,
         params: params(letter),
         trace: vec![(dead::REPLAY_OF, letter.id().to_owned())],
