@@ -4,12 +4,12 @@
 //! of their own; what is compared is the median of the ratios of the turns. Everything that is
 //! measured is a process of its own, so that its processor time can be read from the system: the
 //! gateway and the command as they are released, and this program itself in another
-//! [role](role::Role) for everything else, the generator of load included.
+//! role (`role::Role`) for everything else, the generator of load included.
 //!
 //! It is *not* part of the tests: figures of a busy machine say nothing.
 //!
 //! The way in is [`main`], which `scripts/bench` calls. To add a measurement: a module under
-//! `part` that gives a [`report::Section`], and a line in `part/mod.rs`.
+//! `part` that gives a `report::Section`, and a line in `part/mod.rs`.
 
 mod arguments;
 mod contestant;

@@ -240,15 +240,10 @@ mod tests {
         assert_eq!((made.message_id.as_str(), made.timeout), ("new", TIMEOUT));
         assert_eq!(made.params, [("colour".to_owned(), "blue".to_owned())]);
         assert_eq!(made.trace, [(dead::REPLAY_OF, "old".to_owned())]);
-        assert!(made.at_most_once, "unknown");
         let headers = &mut letter.message.headers;
-        headers.insert(dead::AT_MOST_ONCE, false);
         headers.insert(dead::TIMEOUT, 5_000_i64);
         let made = request(&letter, None, &names, "new").unwrap();
-        assert_eq!(
-            (made.at_most_once, made.timeout),
-            (false, Duration::from_secs(5))
-        );
+        assert_eq!(made.timeout, Duration::from_secs(5));
         let asked = Some(Duration::from_secs(2));
         let made = request(&letter, asked, &names, "new").unwrap();
         assert_eq!(made.timeout, Duration::from_secs(2));
