@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use futures::future::join_all;
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::types::DeliveryTag;
@@ -80,19 +81,30 @@ impl State {
 /// Tells the broker what is done, even when the call that began to is aborted.
 struct Flush<'a>(&'a Acks);
 
-impl Drop for Flush<'_> {
-    fn drop(&mut self) {
+impl Flush<'_> {
+    /// Queues the frames, and gives what resolves once they are written: whoever closes the
+    /// connection after that loses none of them.
+    fn queue(&self) -> impl Future<Output = ()> + Send + use<> {
         let acks = self.0;
         // Held while the frames are queued, so that they leave in the order of their tags.
         let mut state = acks.lock();
+        let mut written = Vec::new();
         for (tag, multiple) in state.take_done() {
-            // The first poll queues the frame; that it was written tells nothing more, because
-            // the broker does not confirm it.
-            let _ = acks
-                .channel
-                .basic_ack(tag, BasicAckOptions { multiple })
-                .now_or_never();
+            let channel = acks.channel.clone();
+            let ack = async move { channel.basic_ack(tag, BasicAckOptions { multiple }).await };
+            let mut ack = ack.boxed();
+            // The first poll queues the frame. Whether the broker has it nobody is told.
+            if (&mut ack).now_or_never().is_none() {
+                written.push(ack);
+            }
         }
+        join_all(written).map(drop)
+    }
+}
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        drop(self.queue());
     }
 }
 
@@ -112,7 +124,7 @@ impl Settle for AmqpSettle {
             let flush = Flush(&acks);
             // Confirmations come in groups, so other calls are about to end now too.
             yield_now().await;
-            drop(flush);
+            flush.queue().await;
         }
         if acks.is_open() { Ok(()) } else { Err(ended()) }
     }

@@ -452,10 +452,8 @@ async fn the_hub_is_told_of_changes_after_the_first_workers_were_heard() {
             () = catalogue.appears(|now| !now.list(Kind::Tool).is_empty()) => {}
             () = announcing => {}
         }
-        assert!(
-            !*catalogue.settled.borrow(),
-            "who knows what to ask for waits for no others"
-        );
+        let all_were_heard = *catalogue.settled.borrow();
+        assert!(!all_were_heard, "who knows what to ask for waits no longer");
         assert!(catalogue.settled().await);
         say([&tool, &[], &[], &prompt]).await;
         let first = news.next().await;

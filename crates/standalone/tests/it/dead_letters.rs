@@ -26,7 +26,8 @@ async fn keep_alive(site: &Site, done: &CancellationToken) -> (usize, Vec<Runnin
                 // SIGABRT
                 assert_eq!(worker.exit_code(END).await.unwrap(), 128 + 6);
                 n_dead += 1;
-                *worker = site.conformance_worker().await;
+                // It may die before anyone asks whether it is ready.
+                *worker = Running::worker(site.conformance_program().await);
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

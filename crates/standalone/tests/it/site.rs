@@ -78,10 +78,15 @@ impl Site {
 
     /// A worker with the tools, prompts and resources of the conformance suite, which consumes.
     pub(crate) async fn conformance_worker(&self) -> Running {
-        let program = program("testkit", "discovery-conformance-worker").await;
-        let worker = Running::worker(program.env("AMQP_URL", self.url()));
+        let worker = Running::worker(self.conformance_program().await);
         worker.ready().await;
         worker
+    }
+
+    /// The same, not started yet.
+    pub(crate) async fn conformance_program(&self) -> Program {
+        let program = program("testkit", "discovery-conformance-worker").await;
+        program.env("AMQP_URL", self.url())
     }
 
     /// A gateway that serves HTTP and is ready; it may know no tools yet, see
