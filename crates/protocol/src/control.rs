@@ -42,6 +42,16 @@ pub const ANSWERS_KEEP: &str = "opendiscovery/answers/keep";
 /// Method with which a worker sees how far it has heard the others; sent to itself.
 pub const ANSWERS_MARK: &str = "opendiscovery/answers/mark";
 
+/// Method with which a worker that begins to listen greets the others of its category; each of
+/// them tells what it has claimed.
+pub const ANSWERS_HELLO: &str = "opendiscovery/answers/hello";
+/// Method with which it ends that.
+pub const ANSWERS_HERE: &str = "opendiscovery/answers/here";
+/// Method with which one of those is asked for all answers.
+pub const ANSWERS_TELL: &str = "opendiscovery/answers/tell";
+/// Method with which it ends those.
+pub const ANSWERS_TOLD: &str = "opendiscovery/answers/told";
+
 /// Which worker process speaks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instance {

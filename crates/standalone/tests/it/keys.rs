@@ -5,7 +5,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use testkit::http::Request;
 
-use crate::site::{Answer, READY, Running, Session, Site, Target, body_of, legacy};
+use crate::site::{Answer, END, READY, Running, Session, Site, Target, body_of, legacy};
 
 /// The key that the gateways of a test share.
 const KEY: &str = "4f70656e20446973636f76657279206b65657073207365637265747320736166";
@@ -142,6 +142,24 @@ async fn a_worker_that_dies_leaves_its_key_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_outlive_the_worker_that_gave_them_while_another_one_is_there() {
+    let site = Site::new().await;
+    let (mut worker, gateway) = tokio::join!(site.worker(), site.gateway());
+    gateway.lists("wget").await;
+    let target = Target::echo().await;
+    let arguments = target.arguments("/path");
+    for id in 1..=4 {
+        let answer = call(&gateway, "a", id, "k", &arguments).await;
+        assert_eq!(body_of(&answer), "/path");
+        let next = site.worker().await;
+        worker.terminate().unwrap();
+        worker.exit_code(END).await.unwrap();
+        worker = next;
+    }
+    assert_eq!(target.asked().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_every_worker_has_gone_so_have_the_answers() {
     let site = Site::new().await;
     let (worker, gateway) = tokio::join!(site.worker(), site.gateway());
@@ -153,7 +171,7 @@ async fn when_every_worker_has_gone_so_have_the_answers() {
     }
     assert_eq!(target.asked().len(), 1);
     worker.terminate().unwrap();
-    worker.exit_code(crate::site::END).await.unwrap();
+    worker.exit_code(END).await.unwrap();
     let _worker = site.worker().await;
     assert_eq!(
         body_of(&call(&gateway, "a", 1, "k", &arguments).await),

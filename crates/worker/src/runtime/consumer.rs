@@ -11,7 +11,7 @@ use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::answers::Listening;
 use super::handle::{Seat, handle};
-use super::{DRAIN_TIME, Runtime, control};
+use super::{DRAIN_TIME, Runtime, answers, control};
 
 /// How long deliveries that were on their way may still come after consuming has stopped.
 const ON_THEIR_WAY: Duration = Duration::from_secs(1);
@@ -82,7 +82,11 @@ async fn begin(
     link.declare(&Queue::dead(&runtime.names)).await?;
     link.declare(control).await?;
     let listening = runtime.answers.listen(&control.name);
-    let control = link.consume(&control.name, None).await?;
+    let queue = &control.name;
+    let mut control = link.consume(queue, None).await?;
+    // A worker that stops need not know anything, and takes no calls either.
+    let knowing = answers::catch_up(runtime, queue, &mut control);
+    runtime.stop.run_until_cancelled(knowing).await;
     let deliveries = link.consume(&work.name, Some(prefetch)).await?;
     tracing::info!(queue = work.name, prefetch, "consuming");
     Ok((deliveries, control, listening))

@@ -44,7 +44,7 @@ use uuid::Uuid;
 
 use crate::events::Events;
 use crate::{Error, Worker};
-use answers::{Memory, Release};
+use answers::Memory;
 use cancels::Cancels;
 use faults::Faults;
 use grants::Grants;
@@ -132,7 +132,7 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
 /// What waits to be published beside calls.
 struct Waiting {
     events: Receiver<(Change, Event)>,
-    releases: Receiver<Release>,
+    of_answers: answers::ToPublish,
 }
 
 /// Tasks that publish what waits until there is `no_more`.
@@ -140,12 +140,12 @@ fn publishers(runtime: &Runtime, waiting: Waiting, no_more: &CancellationToken) 
     let mut publishers = JoinSet::new();
     let (bus, names) = (Arc::clone(&runtime.bus), runtime.names.clone());
     publishers.spawn(news::publish(waiting.events, bus, names, no_more.clone()));
-    let answers = Arc::clone(&runtime.answers);
-    publishers.spawn(answers::publish_releases(
-        waiting.releases,
-        answers,
-        no_more.clone(),
-    ));
+    answers::publish(
+        &mut publishers,
+        &runtime.answers,
+        waiting.of_answers,
+        no_more,
+    );
     publishers
 }
 
@@ -188,7 +188,7 @@ impl Runtime {
         let names = broker::names(settings).map_err(Error::Settings)?;
         let category = worker.category().clone();
         let shared = (Arc::clone(&bus), names.clone());
-        let (answers, releases) = Memory::new(shared.0, shared.1, category, instance.clone());
+        let (answers, of_answers) = Memory::new(shared.0, shared.1, category, instance.clone());
         let runtime = Self {
             names,
             answers,
@@ -213,7 +213,7 @@ impl Runtime {
         };
         let waiting = Waiting {
             events: published,
-            releases,
+            of_answers,
         };
         Ok((runtime, waiting))
     }

@@ -166,6 +166,48 @@ async fn any_worker_of_the_category_repeats_the_answer() {
 }
 
 #[tokio::test]
+async fn a_worker_that_joins_knows_what_the_others_answered() {
+    let gate = Gate::new();
+    gate.open(9);
+    let mut site = Site::with(worker(1, [gate.tool("hold")])).await;
+    for key in ["k", "l", "m"] {
+        site.call_with_key(key, key, "hold").await;
+        site.reply().await.text();
+    }
+    for _ in 0..2 {
+        site.start(worker(1, [gate.tool("hold")])).await;
+    }
+    let mut senders = HashSet::new();
+    for call in 0..12 {
+        site.call_with_key(&call.to_string(), "l", "hold").await;
+        let reply = site.reply().await;
+        assert_eq!(reply.text(), "run 2");
+        senders.insert(reply.sender);
+    }
+    assert_eq!((gate.runs(), senders.len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_worker_that_joins_knows_what_the_others_run() {
+    let gate = Gate::new();
+    let mut site = Site::with(worker(1, [gate.tool("hold")])).await;
+    site.call_with_key("a", "k", "hold").await;
+    gate.entered().await;
+    site.start(worker(1, [gate.tool("hold")])).await;
+    // The first worker holds what it may hold.
+    site.call_with_key("b", "k", "hold").await;
+    until("the repetition to be handed out", async || {
+        site.queued().await == 0
+    })
+    .await;
+    gate.open(1);
+    let replies = [site.reply().await, site.reply().await];
+    assert!(replies.iter().all(|reply| reply.text() == "run 1"));
+    assert_ne!(replies[0].sender, replies[1].sender);
+    assert_eq!(gate.runs(), 1);
+}
+
+#[tokio::test]
 async fn calls_of_one_moment_run_once_at_one_worker() {
     let gate = Gate::new();
     let mut site = Site::with(worker(2, [gate.tool("hold")])).await;

@@ -1,7 +1,8 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bus::{Bus, Message, Publish};
+use bus::{Bus, Message, Publish, PublishError};
 use protocol::response::RpcError;
 use protocol::{Category, Names};
 use serde_json::value::RawValue;
@@ -10,12 +11,15 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::Kept;
+use super::catch_up::Question;
 use super::news::{self, Release};
 use super::table::{Entry, Limits, Look, Standing, Table};
 use crate::CallKey;
 
 /// Claims that wait to be withdrawn; of more, the deadline frees the key for other workers.
 const RELEASES: usize = 1024;
+/// Questions of other workers that wait; more are not answered.
+const QUESTIONS: usize = 64;
 /// How long the others may take to hear an answer before the caller gets it all the same.
 const SHARE_TIME: Duration = Duration::from_secs(2);
 /// How long a mark may take to come back before another one is sent.
@@ -37,7 +41,19 @@ pub(in crate::runtime) struct Memory {
     changes: watch::Sender<u64>,
     /// The control queues on which this process listens now.
     listening: Mutex<Vec<String>>,
+    /// What others knew when the first of those began has been told, as far as it was.
+    is_told: AtomicBool,
+    /// One connection at a time asks the others; the next ones wait for what it learns.
+    pub(super) asking: tokio::sync::Mutex<()>,
     releases: mpsc::Sender<Release>,
+    pub(super) questions: mpsc::Sender<Question>,
+}
+
+/// What a [`Memory`] wants published beside calls.
+#[derive(Debug)]
+pub(in crate::runtime) struct ToPublish {
+    pub(super) releases: mpsc::Receiver<Release>,
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// A call that comes under a key of its caller.
@@ -84,14 +100,15 @@ pub(in crate::runtime) struct Listening {
 }
 
 impl Memory {
-    /// What releases it will want published goes to the receiver.
+    /// A worker that knows nothing yet.
     pub(in crate::runtime) fn new(
         bus: Arc<dyn Bus>,
         names: Names,
         category: Category,
         instance: String,
-    ) -> (Arc<Self>, mpsc::Receiver<Release>) {
-        let (releases, to_publish) = mpsc::channel(RELEASES);
+    ) -> (Arc<Self>, ToPublish) {
+        let (releases, to_release) = mpsc::channel(RELEASES);
+        let (questions, to_answer) = mpsc::channel(QUESTIONS);
         let memory = Self {
             bus,
             names,
@@ -100,7 +117,14 @@ impl Memory {
             table: Mutex::new(Table::new(Limits::default())),
             changes: watch::Sender::new(0),
             listening: Mutex::default(),
+            is_told: AtomicBool::new(false),
+            asking: tokio::sync::Mutex::default(),
             releases,
+            questions,
+        };
+        let to_publish = ToPublish {
+            releases: to_release,
+            questions: to_answer,
         };
         (Arc::new(memory), to_publish)
     }
@@ -111,12 +135,27 @@ impl Memory {
         if listening.is_empty() {
             // Nobody listened: what became of the others' calls is not known.
             self.change(Table::unheard);
+            self.is_told.store(false, Ordering::Release);
         }
         listening.push(queue.to_owned());
         Listening {
             memory: Arc::clone(self),
             queue: queue.to_owned(),
         }
+    }
+
+    /// Nothing has been missed since the others were asked.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Acquire)
+    }
+
+    pub(super) fn told(&self) {
+        self.is_told.store(true, Ordering::Release);
+    }
+
+    /// A control queue on which this process listens.
+    pub(super) fn listens_on(&self) -> Option<String> {
+        self.queues().first().cloned()
     }
 
     /// Finds out what becomes of a call, within its deadline. Cancel safe.
@@ -166,7 +205,7 @@ impl Memory {
             deadline: coming.deadline,
             is_over: false,
         };
-        table.claim(key, claim.entry());
+        table.claim(key, claim.entry(false));
         Ok(claim)
     }
 
@@ -193,6 +232,10 @@ impl Memory {
             .await;
     }
 
+    pub(super) async fn publish(&self, publish: Publish) -> Result<(), PublishError> {
+        self.bus.publish(publish).await
+    }
+
     /// Publishes until the broker confirms.
     async fn confirmed(&self, publish: Publish) {
         while let Err(error) = self.bus.publish(publish.clone()).await {
@@ -202,7 +245,7 @@ impl Memory {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         // Nothing panics while the lock is held, so the table is whole even then.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,7 +288,7 @@ impl Claim {
 
     /// Sends a message to this worker's own queue: behind all that has reached it so far.
     async fn send_mark(&self) {
-        let queue = self.memory.queues().first().cloned();
+        let queue = self.memory.listens_on();
         let mark = Release {
             key: self.key.clone(),
             claim: self.id.clone(),
@@ -253,7 +296,7 @@ impl Claim {
         let Some((queue, message)) = queue.zip(news::mark(&self.memory, &mark)) else {
             return;
         };
-        let publish = self.memory.bus.publish(Publish::to_queue(queue, message));
+        let publish = self.memory.publish(Publish::to_queue(queue, message));
         // Lost with its connection, perhaps; then another one follows.
         if !matches!(timeout(MARK_TIME, publish).await, Ok(Ok(()))) {
             tracing::debug!("a mark was not confirmed");
@@ -276,8 +319,8 @@ impl Claim {
         };
         self.is_over = true;
         let memory = Arc::clone(&self.memory);
-        let message = news::keep(&memory, &self.key, &self.id, &kept);
-        memory.change(|table| table.keep(&self.key, kept));
+        let message = news::keep(&memory, &self.key, &self.id, &kept, Duration::ZERO);
+        memory.change(|table| table.keep(&self.key, kept, Duration::ZERO));
         let Some(message) = message else {
             return;
         };
@@ -289,14 +332,16 @@ impl Claim {
         }
     }
 
-    fn entry(&self) -> Entry {
+    fn entry(&self, begun: bool) -> Entry {
+        let left = self.deadline.saturating_duration_since(Instant::now());
         Entry {
             id: self.id.clone(),
             fingerprint: self.fingerprint.clone(),
             correlation_id: self.correlation_id.clone(),
+            deadline: unix_ms_in(left),
             // The claim itself says when it is over.
             until: Instant::now() + LONGER_THAN_ANY_CALL,
-            begun: false,
+            begun,
             is_own: true,
             marked: false,
         }
@@ -304,16 +349,8 @@ impl Claim {
 
     /// Tells the others of the claim, and whether what it is for has begun.
     async fn tell(&self, begun: bool) {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let claimed = news::Claimed {
-            key: self.key.as_str(),
-            claim: &self.id,
-            fingerprint: &self.fingerprint,
-            correlation_id: &self.correlation_id,
-            deadline: unix_ms_in(left),
-            begun,
-        };
-        if let Some(message) = news::claim(&self.memory, &claimed) {
+        let claim = news::claim(&self.memory, &self.key, &self.entry(begun));
+        if let Some(message) = claim {
             self.memory.broadcast(message).await;
         }
     }

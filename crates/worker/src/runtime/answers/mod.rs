@@ -11,15 +11,41 @@
 //! Of those that know, only the one whose claim has the lowest identifier stays, and it waits
 //! until the others have withdrawn theirs or answered.
 //!
-//! It is *not* durable: what no worker of the category has heard is not known, and a worker that
-//! starts knows nothing. Tools that change state keep their answers themselves
-//! ([`crate::Answers`]).
+//! A worker that begins to listen asks the others what they know ([`catch_up`]), so that answers
+//! live as long as one worker of the category does. It is *not* durable beyond that. Tools that
+//! change state keep their answers themselves ([`crate::Answers`]).
 
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+mod catch_up;
 mod claim;
 mod kept;
 mod news;
 mod table;
 
-pub(super) use claim::{Claim, Coming, Entered, Listening, Memory};
+pub(super) use catch_up::catch_up;
+pub(super) use claim::{Claim, Coming, Entered, Listening, Memory, ToPublish};
 pub(super) use kept::Kept;
-pub(super) use news::{Release, publish_releases, take};
+pub(super) use news::take;
+
+/// Publishes what waits until there is `no_more`.
+pub(super) fn publish(
+    tasks: &mut JoinSet<()>,
+    memory: &Arc<Memory>,
+    to_publish: ToPublish,
+    no_more: &CancellationToken,
+) {
+    let ToPublish {
+        releases,
+        questions,
+    } = to_publish;
+    let (memory, stop) = (Arc::clone(memory), no_more.clone());
+    let answering = catch_up::answer_questions(questions, Arc::clone(&memory));
+    tasks.spawn(news::publish_releases(releases, memory, no_more.clone()));
+    tasks.spawn(async move {
+        stop.run_until_cancelled(answering).await;
+    });
+}

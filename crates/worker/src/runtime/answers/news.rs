@@ -15,6 +15,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::catch_up;
 use super::claim::Memory;
 use super::kept::Kept;
 use super::table::Entry;
@@ -29,14 +30,14 @@ const RELEASE_TIME: Duration = Duration::from_secs(4);
 /// Parameters of [`ANSWERS_CLAIM`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Claimed<T> {
-    pub(super) key: T,
-    pub(super) claim: T,
-    pub(super) fingerprint: T,
-    pub(super) correlation_id: T,
+struct Claimed<T> {
+    key: T,
+    claim: T,
+    fingerprint: T,
+    correlation_id: T,
     /// Milliseconds since the Unix epoch.
-    pub(super) deadline: u64,
-    pub(super) begun: bool,
+    deadline: u64,
+    begun: bool,
 }
 
 /// Parameters of [`ANSWERS_RELEASE`] and [`ANSWERS_MARK`].
@@ -48,37 +49,57 @@ pub(in crate::runtime) struct Release {
 
 /// Parameters of [`ANSWERS_KEEP`]: a result or an error.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Keep {
     key: String,
     fingerprint: String,
+    /// For how long there has been this answer.
+    #[serde(default)]
+    age_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<RpcError>,
 }
 
-pub(super) fn claim(memory: &Memory, claimed: &Claimed<&str>) -> Option<Message> {
-    message(memory, ANSWERS_CLAIM, claimed.claim, claimed)
+pub(super) fn claim(memory: &Memory, key: &str, claim: &Entry) -> Option<Message> {
+    let claimed = Claimed {
+        key,
+        claim: &claim.id,
+        fingerprint: &claim.fingerprint,
+        correlation_id: &claim.correlation_id,
+        deadline: claim.deadline,
+        begun: claim.begun,
+    };
+    message(memory, ANSWERS_CLAIM, &claim.id, &claimed)
 }
 
 pub(super) fn mark(memory: &Memory, release: &Release) -> Option<Message> {
     message(memory, ANSWERS_MARK, &release.claim, release)
 }
 
-pub(super) fn keep(memory: &Memory, key: &str, claim: &str, kept: &Kept) -> Option<Message> {
+/// `sequence` keeps the message in order with others of the same one.
+pub(super) fn keep(
+    memory: &Memory,
+    key: &str,
+    sequence: &str,
+    kept: &Kept,
+    age: Duration,
+) -> Option<Message> {
     let keep = Keep {
         key: key.to_owned(),
         fingerprint: kept.fingerprint.clone(),
+        age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
         result: kept.body.as_ref().ok().cloned(),
         error: kept.body.as_ref().err().cloned(),
     };
-    message(memory, ANSWERS_KEEP, claim, &keep)
+    message(memory, ANSWERS_KEEP, sequence, &keep)
 }
 
-fn message(
+pub(super) fn message(
     memory: &Memory,
     method: &'static str,
-    claim: &str,
+    sequence: &str,
     params: &impl Serialize,
 ) -> Option<Message> {
     let body = match response::notification(method, params) {
@@ -90,7 +111,7 @@ fn message(
     };
     Some(Message {
         kind: Some(headers::kind::NOTIFICATION.to_owned()),
-        correlation_id: Some(claim.to_owned()),
+        correlation_id: Some(sequence.to_owned()),
         app_id: Some(memory.instance().to_owned()),
         headers: Headers::default().with(headers::METHOD, method),
         body: body.into(),
@@ -112,7 +133,7 @@ pub(in crate::runtime) fn take(memory: &Memory, envelope: &Envelope<'_>) -> bool
         ANSWERS_MARK => serde_json::from_str(params)
             .map(|Release { key, claim }| memory.change(|table| table.mark(&key, &claim))),
         ANSWERS_KEEP => serde_json::from_str(params).map(|keep| take_keep(memory, keep)),
-        _ => return false,
+        method => return catch_up::take(memory, method, envelope),
     };
     if let Err(error) = taken {
         tracing::warn!(%error, %method, "a message of another worker was ignored");
@@ -129,6 +150,7 @@ fn take_claim(memory: &Memory, claimed: Claimed<String>) {
         id: claimed.claim,
         fingerprint: claimed.fingerprint,
         correlation_id: claimed.correlation_id,
+        deadline: claimed.deadline,
         until: Instant::now() + left,
         begun: claimed.begun,
         is_own: false,
@@ -150,11 +172,12 @@ fn take_keep(memory: &Memory, keep: Keep) {
         fingerprint: keep.fingerprint,
         body,
     };
-    memory.change(|table| table.keep(&keep.key, kept));
+    let age = Duration::from_millis(keep.age_ms);
+    memory.change(|table| table.keep(&keep.key, kept, age));
 }
 
 /// Publishes releases one after the other; once stopped, those that wait and no more.
-pub(in crate::runtime) async fn publish_releases(
+pub(super) async fn publish_releases(
     mut releases: Receiver<Release>,
     memory: Arc<Memory>,
     stop: CancellationToken,

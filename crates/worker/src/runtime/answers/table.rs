@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub(super) id: String,
     pub(super) fingerprint: String,
     pub(super) correlation_id: String,
+    /// When the caller stops waiting, in milliseconds since the Unix epoch.
+    pub(super) deadline: u64,
     /// When a claim of another worker counts no more.
     pub(super) until: Instant,
     /// The call must not run twice, and has begun.
@@ -202,8 +204,8 @@ impl Table {
         until.map_or(Standing::Alone, Standing::First)
     }
 
-    /// Keeps an answer; the first one counts.
-    pub(super) fn keep(&mut self, key: &str, kept: Kept) {
+    /// Keeps an answer that there is for so long; the first one counts.
+    pub(super) fn keep(&mut self, key: &str, kept: Kept, age: Duration) {
         if let Some(claims) = self.claims.remove(key) {
             for claim in claims {
                 self.released.entry(&claim.id, || ());
@@ -215,7 +217,11 @@ impl Table {
         }
         self.bytes += size(key, &kept);
         self.answers.insert(key.to_owned(), Arc::new(kept));
-        self.order.push_back((Instant::now(), key.to_owned()));
+        let now = Instant::now();
+        let since = now.checked_sub(age).unwrap_or(now);
+        // What another worker tells may be older than what is known.
+        let place = self.order.partition_point(|(other, _)| *other <= since);
+        self.order.insert(place, (since, key.to_owned()));
         while self.answers.len() > self.limits.answers || self.bytes > self.limits.bytes {
             if !self.drop_oldest() {
                 break;
@@ -243,6 +249,27 @@ impl Table {
         });
     }
 
+    /// The claims that a worker must know which joins, with their keys: those of this one, and
+    /// what has begun and must not run twice, as whose worker may be gone.
+    pub(super) fn claims_to_tell(&self) -> Vec<(String, Entry)> {
+        let claims = self.claims.iter();
+        let told = claims.flat_map(|(key, claims)| {
+            let told = claims.iter().filter(|claim| claim.is_own || claim.begun);
+            told.map(|claim| (key.clone(), claim.clone()))
+        });
+        told.collect()
+    }
+
+    /// All answers with their keys, oldest first, and since when there is each.
+    pub(super) fn all_answers(&self) -> Vec<(String, Instant, Arc<Kept>)> {
+        let answers = self.order.iter();
+        let answers = answers.filter_map(|(since, key)| {
+            let kept = Arc::clone(self.answers.get(key)?);
+            Some((key.clone(), *since, kept))
+        });
+        answers.collect()
+    }
+
     fn own(&mut self, key: &str, id: &str) -> Option<&mut Entry> {
         let claims = self.claims.get_mut(key)?;
         claims
@@ -267,7 +294,7 @@ impl Table {
             self.claims.remove(key);
         }
         if let Some(fingerprint) = begun {
-            self.keep(key, Kept::unknown(fingerprint));
+            self.keep(key, Kept::unknown(fingerprint), Duration::ZERO);
         }
     }
 

@@ -26,6 +26,7 @@ fn claim(id: &str, correlation_id: &str, is_own: bool) -> Entry {
         id: id.to_owned(),
         fingerprint: "f".to_owned(),
         correlation_id: correlation_id.to_owned(),
+        deadline: 0,
         until: Instant::now() + HOUR,
         begun: false,
         is_own,
@@ -51,8 +52,8 @@ fn is_free(table: &mut Table, key: &str) -> bool {
 #[tokio::test(start_paused = true)]
 async fn the_first_answer_counts_for_a_day() {
     let mut table = table();
-    table.keep("a", kept("one"));
-    table.keep("a", kept("two"));
+    table.keep("a", kept("one"), Duration::ZERO);
+    table.keep("a", kept("two"), Duration::ZERO);
     assert_eq!(answer(&mut table, "a").unwrap(), "\"one\"");
     advance(24 * HOUR).await;
     assert!(answer(&mut table, "a").is_some());
@@ -65,15 +66,15 @@ async fn the_first_answer_counts_for_a_day() {
 async fn the_oldest_answers_make_room() {
     let mut table = table();
     for key in ["a", "b", "c", "d"] {
-        table.keep(key, kept("x"));
+        table.keep(key, kept("x"), Duration::ZERO);
     }
     assert!(is_free(&mut table, "a"));
     assert!(answer(&mut table, "b").is_some());
-    table.keep("e", kept(&"x".repeat(9_500)));
+    table.keep("e", kept(&"x".repeat(9_500)), Duration::ZERO);
     assert!(is_free(&mut table, "d"));
     assert!(answer(&mut table, "e").is_some());
     assert!(table.bytes <= 10_000);
-    table.keep("f", kept(&"x".repeat(20_000)));
+    table.keep("f", kept(&"x".repeat(20_000)), Duration::ZERO);
     assert_eq!((table.answers.len(), table.bytes), (0, 0));
 }
 
@@ -87,7 +88,7 @@ async fn a_claim_goes_with_its_release_or_an_answer_and_does_not_come_back() {
     table.claim("a", claim("1", "x", false));
     assert!(is_free(&mut table, "a"));
     table.claim("a", claim("2", "x", false));
-    table.keep("a", kept("one"));
+    table.keep("a", kept("one"), Duration::ZERO);
     table.claim("a", claim("2", "x", false));
     assert!(answer(&mut table, "a").is_some());
     assert!(table.claims.is_empty());
@@ -158,7 +159,7 @@ async fn of_several_claims_the_first_stays() {
     table.release("a", "1");
     table.release("a", "3");
     assert_eq!(table.standing("a", "2"), Standing::Alone);
-    table.keep("a", kept("one"));
+    table.keep("a", kept("one"), Duration::ZERO);
     assert_eq!(table.standing("a", "2"), Standing::Over);
 }
 
@@ -198,4 +199,52 @@ async fn after_an_outage_only_claims_count_whose_end_is_known_or_matters() {
     assert!(!is_free(&mut table, "c"));
     table.mark("a", "2");
     assert_eq!(table.standing("a", "2"), Standing::Alone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_to_others_is_as_old_as_it_is() {
+    let (mut table, mut other) = (table(), table());
+    table.keep("a", kept("one"), Duration::ZERO);
+    advance(23 * HOUR).await;
+    table.keep("b", kept("two"), Duration::ZERO);
+    for (key, since, answer) in table.all_answers() {
+        let answer = Kept {
+            fingerprint: answer.fingerprint.clone(),
+            body: answer.body.clone(),
+        };
+        other.keep(&key, answer, since.elapsed());
+    }
+    advance(2 * HOUR).await;
+    assert!(is_free(&mut other, "a"));
+    assert!(answer(&mut other, "b").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_heard_late_is_no_longer_kept_than_where_it_was_given() {
+    let mut table = table();
+    advance(48 * HOUR).await;
+    table.keep("new", kept("one"), Duration::ZERO);
+    table.keep("old", kept("two"), 23 * HOUR);
+    advance(2 * HOUR).await;
+    assert!(answer(&mut table, "old").is_none());
+    assert!(answer(&mut table, "new").is_some());
+}
+
+#[test]
+fn who_joins_is_told_what_runs_here_and_what_has_begun_elsewhere() {
+    let mut table = table();
+    table.claim("a", claim("1", "x", true));
+    table.claim("b", claim("2", "y", false));
+    let begun = Entry {
+        begun: true,
+        ..claim("3", "z", false)
+    };
+    table.claim("c", begun);
+    let mut told: Vec<String> = table
+        .claims_to_tell()
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    told.sort();
+    assert_eq!(told, ["a", "c"]);
 }

@@ -1,0 +1,236 @@
+//! How a worker learns what the others of its category know, before it takes calls: at its start,
+//! and whenever it could not hear them for a while.
+//!
+//! It says [`ANSWERS_HELLO`] to all of them. Each tells it which keys it has claimed, and then
+//! that it is there; the first one that is there is asked for all answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{Consumer, Delivery, Publish};
+use futures::{StreamExt, stream};
+use protocol::control::{ANSWERS_HELLO, ANSWERS_HERE, ANSWERS_TELL, ANSWERS_TOLD};
+use protocol::{Envelope, Kind};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::claim::Memory;
+use super::news;
+use crate::runtime::{Runtime, control};
+
+/// How long the others may take to say that they are there.
+const HERE_TIME: Duration = Duration::from_millis(500);
+/// How long one of them may take to tell what it knows.
+const TELL_TIME: Duration = Duration::from_secs(5);
+/// Answers that are on their way to the broker at once.
+const AT_ONCE: usize = 64;
+/// How long the broker may take for one message of that.
+const STEP_TIME: Duration = Duration::from_secs(2);
+
+/// Parameters of [`ANSWERS_HELLO`], [`ANSWERS_HERE`] and [`ANSWERS_TELL`]: who speaks, and the
+/// queue on which it listens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Speaker {
+    instance: String,
+    queue: String,
+}
+
+/// What another worker wants to be told.
+#[derive(Debug)]
+pub(super) struct Question {
+    of: Speaker,
+    /// All answers; otherwise which keys this worker has claimed.
+    wants_answers: bool,
+}
+
+/// Learns what the others know, within a bound, unless another connection of this process has
+/// done so since it listens. `queue` is the control queue of this connection. Cancel safe: the
+/// next connection asks again.
+pub(in crate::runtime) async fn catch_up(runtime: &Runtime, queue: &str, control: &mut Consumer) {
+    let memory = &runtime.answers;
+    let _one = memory.asking.lock().await;
+    if !memory.is_told() {
+        ask_the_others(runtime, queue, control).await;
+        memory.told();
+    }
+}
+
+async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) {
+    let memory = &runtime.answers;
+    let n_others = others(runtime).await;
+    if n_others == 0 {
+        return;
+    }
+    let own = Speaker {
+        instance: memory.instance().to_owned(),
+        queue: queue.to_owned(),
+    };
+    let Some(hello) = news::message(memory, ANSWERS_HELLO, &own.instance, &own) else {
+        return;
+    };
+    let mut heard = Heard::new(n_others);
+    if timeout_at(heard.here_until, memory.broadcast(hello))
+        .await
+        .is_err()
+    {
+        return;
+    }
+    while let Some(until) = heard.waits_until() {
+        let Ok(Some(delivery)) = timeout_at(until, control.next()).await else {
+            break;
+        };
+        match reply(&delivery) {
+            Some(Reply::Here(other)) => {
+                heard.n_here += 1;
+                if heard.asked_until.is_none() && ask(memory, &own, other).await {
+                    heard.asked_until = Some(Instant::now() + TELL_TIME);
+                }
+            }
+            Some(Reply::Told) => heard.is_told = true,
+            None => control::take(runtime, &delivery),
+        }
+    }
+    tracing::debug!(heard.n_here, heard.is_told, "knows what others answered");
+}
+
+/// How much of the others has been heard.
+struct Heard {
+    n_others: u32,
+    n_here: u32,
+    here_until: Instant,
+    /// Somebody was asked for all answers, and has until then to tell them.
+    asked_until: Option<Instant>,
+    is_told: bool,
+}
+
+impl Heard {
+    fn new(n_others: u32) -> Self {
+        Self {
+            n_others,
+            n_here: 0,
+            here_until: Instant::now() + HERE_TIME,
+            asked_until: None,
+            is_told: false,
+        }
+    }
+
+    /// Until when more may come; `None` when all has been heard.
+    fn waits_until(&self) -> Option<Instant> {
+        match self.asked_until {
+            Some(_) if self.is_told && self.n_here >= self.n_others => None,
+            Some(asked_until) if !self.is_told => Some(asked_until),
+            _ => Some(self.here_until),
+        }
+    }
+}
+
+/// How many there may be to learn from: consumers, of which a process may have several.
+async fn others(runtime: &Runtime) -> u32 {
+    let queue = runtime.names.work_queue(runtime.worker.category());
+    match timeout(STEP_TIME, runtime.bus.queue_state(&queue)).await {
+        Ok(Ok(Some(state))) => state.consumers,
+        _ => 0,
+    }
+}
+
+async fn ask(memory: &Memory, own: &Speaker, other: Speaker) -> bool {
+    let Some(message) = news::message(memory, ANSWERS_TELL, &own.instance, own) else {
+        return false;
+    };
+    let publish = memory.publish(Publish::to_queue(other.queue, message));
+    matches!(timeout(STEP_TIME, publish).await, Ok(Ok(())))
+}
+
+enum Reply {
+    Here(Speaker),
+    Told,
+}
+
+fn reply(delivery: &Delivery) -> Option<Reply> {
+    let envelope = Envelope::parse(&delivery.message.body).ok()?;
+    match envelope.method()?.as_ref() {
+        ANSWERS_HERE => speaker(&envelope).map(Reply::Here),
+        ANSWERS_TOLD => Some(Reply::Told),
+        _ => None,
+    }
+}
+
+fn speaker(envelope: &Envelope<'_>) -> Option<Speaker> {
+    let Kind::Notification { params, .. } = envelope.kind else {
+        return None;
+    };
+    serde_json::from_str(params.map_or("null", RawValue::get)).ok()
+}
+
+/// Takes in that another worker wants to know something; false if the message says nothing of
+/// that.
+pub(super) fn take(memory: &Memory, method: &str, envelope: &Envelope<'_>) -> bool {
+    let wants_answers = match method {
+        ANSWERS_HELLO => false,
+        ANSWERS_TELL => true,
+        // Replies to a question of ours that has been given up.
+        ANSWERS_HERE | ANSWERS_TOLD => return true,
+        _ => return false,
+    };
+    if let Some(of) = speaker(envelope).filter(|of| of.instance != memory.instance()) {
+        let question = Question { of, wants_answers };
+        if memory.questions.try_send(question).is_err() {
+            tracing::debug!("too many workers want to know what was answered");
+        }
+    }
+    true
+}
+
+/// Answers questions of other workers, one after the other, until nobody can ask any more.
+pub(super) async fn answer_questions(mut questions: Receiver<Question>, memory: Arc<Memory>) {
+    while let Some(Question { of, wants_answers }) = questions.recv().await {
+        let told = if wants_answers {
+            tell_answers(&memory, &of.queue).await
+        } else {
+            tell_claims(&memory, &of.queue).await
+        };
+        if told.is_none() {
+            tracing::debug!(instance = of.instance, "a worker could not be told");
+        }
+    }
+}
+
+async fn tell_claims(memory: &Memory, queue: &str) -> Option<()> {
+    let claims = memory.table().claims_to_tell();
+    for (key, claim) in &claims {
+        send(memory, queue, news::claim(memory, key, claim)?).await?;
+    }
+    let own = Speaker {
+        instance: memory.instance().to_owned(),
+        queue: memory.listens_on()?,
+    };
+    let here = news::message(memory, ANSWERS_HERE, &own.instance, &own)?;
+    send(memory, queue, here).await
+}
+
+async fn tell_answers(memory: &Memory, queue: &str) -> Option<()> {
+    let answers = memory.table().all_answers();
+    let mut sent = stream::iter(answers)
+        .map(async |(key, since, kept)| {
+            let keep = news::keep(memory, &key, &key, &kept, since.elapsed())?;
+            send(memory, queue, keep).await
+        })
+        .buffered(AT_ONCE);
+    while let Some(sent) = sent.next().await {
+        sent?;
+    }
+    let told = news::message(
+        memory,
+        ANSWERS_TOLD,
+        memory.instance(),
+        &serde_json::json!({}),
+    )?;
+    send(memory, queue, told).await
+}
+
+async fn send(memory: &Memory, queue: &str, message: bus::Message) -> Option<()> {
+    let publish = memory.publish(Publish::to_queue(queue, message));
+    timeout(STEP_TIME, publish).await.ok()?.ok()
+}
