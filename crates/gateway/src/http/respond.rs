@@ -98,3 +98,51 @@ fn status(error_code: i64) -> StatusCode {
         _ => StatusCode::OK,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::refusal;
+
+    use super::*;
+
+    fn check(reply: Reply, is_modern: bool, expected: (u16, Option<&str>)) {
+        let response = json(reply, is_modern);
+        let after = response.headers().get(RETRY_AFTER);
+        let after = after.map(|value| value.to_str().unwrap());
+        assert_eq!((response.status().as_u16(), after), expected);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+    }
+
+    #[test]
+    fn no_room_has_the_same_status_in_both_eras() {
+        let id = RawValue::from_string("1".to_owned()).unwrap();
+        let of = |error: &RpcError| Reply::error(Some(&id), error);
+        let by_worker = Reply {
+            body: "{}".into(),
+            code: Some(code::BUSY),
+            retry_after: None,
+        };
+        for is_modern in [true, false] {
+            check(of(&refusal::ending()), is_modern, (503, Some("1")));
+            check(of(&Busy::Queue.error("full")), is_modern, (503, Some("5")));
+            check(by_worker.clone(), is_modern, (503, Some("1")));
+            check(of(&refusal::no_broker()), is_modern, (200, None));
+            check(Reply::result(&id, "{}"), is_modern, (200, None));
+        }
+        let refused = RpcError::new(code::INVALID_PARAMS, "m");
+        check(of(&refused), true, (400, None));
+        check(of(&refused), false, (200, None));
+    }
+
+    #[test]
+    fn retry_after_is_in_whole_seconds_and_never_too_early() {
+        for (milliseconds, expected) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2")] {
+            let reply = Reply {
+                body: "{}".into(),
+                code: None,
+                retry_after: Some(Duration::from_millis(milliseconds)),
+            };
+            check(reply, false, (503, Some(expected)));
+        }
+    }
+}

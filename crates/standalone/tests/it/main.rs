@@ -7,6 +7,8 @@ mod cancel;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod crowded;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod faults;

@@ -63,12 +63,16 @@ async fn a_frozen_broker_is_noticed_after_two_heartbeats() {
         gateway
     };
     let (quick, slow) = tokio::join!(start("1s"), start("60s"));
+    let worker = site.worker_with(&[("AMQP_HEARTBEAT_INTERVAL", "1s")]).await;
     node.freeze().unwrap();
     let frozen = Instant::now();
-    let noticed = async || (!quick.is_ready().await).then_some(());
-    wait::until("the silence is noticed", SOON, noticed)
-        .await
-        .unwrap();
+    for process in [&quick, &worker] {
+        let noticed = async || (!process.is_ready().await).then_some(());
+        wait::until("the silence is noticed", SOON, noticed)
+            .await
+            .unwrap();
+        assert!(process.is_live().await, "to start it again would not help");
+    }
     assert!(
         frozen.elapsed() < Duration::from_secs(10),
         "{:?}",
@@ -77,6 +81,7 @@ async fn a_frozen_broker_is_noticed_after_two_heartbeats() {
     assert!(slow.is_ready().await, "60 s are not over");
     node.thaw().unwrap();
     quick.ready().await;
+    worker.ready().await;
 }
 
 #[tokio::test]

@@ -247,7 +247,7 @@ async fn health_says_what_is_down_and_why_and_nothing_of_the_configuration() {
     let said = health.json().unwrap();
     assert_eq!(said["components"]["broker"]["status"], "down", "{said}");
     assert!(said["components"]["broker"]["reason"].is_string(), "{said}");
-    for path in ["/health", "/ready", "/metrics"] {
+    for path in ["/health", "/ready", "/live", "/metrics"] {
         let answer = answers(&gateway, gateway.address(), path).await;
         assert_eq!(answer.header("access-control-allow-origin"), None);
         for word in ["operator", "hunter2", "secret", "10.99"] {

@@ -62,6 +62,12 @@ impl Running {
         answer.is_ok_and(|response| response.status == 200)
     }
 
+    /// Whether its loops turn, by its own word.
+    pub(crate) async fn is_live(&self) -> bool {
+        let answer = get(self.address, "/live", SOON).await;
+        answer.is_ok_and(|response| response.status == 200)
+    }
+
     /// Waits until it is ready.
     pub(crate) async fn ready(&self) {
         let ready = async || {
