@@ -128,11 +128,12 @@ impl PendingCall {
                     return self.blocked(reason, may_arrive).await;
                 }
                 Err(PublishError::Unroutable(_))
-                    if self.request.waits_for_worker || self.replies.workers_may_be_late() =>
+                    if self.request.waits_for_worker || self.replies.queues_may_be_late() =>
                 {
-                    self.inbox = None;
-                    tokio::time::sleep(LATE_WORKER).await;
-                    return Woken::AskAgain;
+                    return self.later().await;
+                }
+                Err(PublishError::Busy(_)) if self.replies.queues_may_be_late() => {
+                    return self.later().await;
                 }
                 Err(error) => {
                     self.inbox = None;
@@ -155,6 +156,13 @@ impl PendingCall {
             },
             _ = self.reply_to.changed() => Woken::QueueGone,
         }
+    }
+
+    /// No queue has the request: asks again in a moment.
+    async fn later(&mut self) -> Woken {
+        self.inbox = None;
+        tokio::time::sleep(LATE_QUEUE).await;
+        Woken::AskAgain
     }
 
     /// Gives up the correlation id, so that the next attempt begins with a new one; unless a
@@ -316,8 +324,8 @@ impl PendingCall {
     }
 }
 
-/// Time between two attempts to reach workers that are not back yet.
-const LATE_WORKER: Duration = Duration::from_millis(200);
+/// Time between two attempts to reach a queue that is not back yet.
+const LATE_QUEUE: Duration = Duration::from_millis(200);
 /// How long a cancel may take to be sent.
 const CANCEL_TIME: Duration = Duration::from_millis(500);
 

@@ -20,8 +20,9 @@ use crate::{Bus, Delivery, Error, Link, Message, Queue};
 /// Messages before the answer that wait for a slow reader; beyond, newer ones are dropped.
 const FRAMES: usize = 64;
 
-/// How long workers may take to be back after an outage. A broker that lost its disk has no
-/// work queues until the workers declare them again.
+/// How long queues may take to be back after an outage. A broker that lost its disk has no work
+/// queues until the workers declare them again; one that lost the node with a queue's leader
+/// refuses messages as if the queue were full.
 const RETURN_TIME: Duration = Duration::from_secs(10);
 
 /// The reply queue of this process and everyone who waits on it.
@@ -33,7 +34,6 @@ pub(super) struct Replies {
     message_ttl: Duration,
     generation: AtomicU64,
     /// When the last outage ended, if there was one.
-    came_back: Mutex<Option<Instant>>,
     /// Name of the reply queue, while it is consumed.
     reply_to: watch::Sender<Option<Arc<str>>>,
     waiting: Mutex<HashMap<String, Waiting>>,
@@ -73,7 +73,6 @@ impl Replies {
             instance,
             message_ttl,
             generation: AtomicU64::new(0),
-            came_back: Mutex::default(),
             reply_to: watch::Sender::new(None),
             waiting: Mutex::default(),
             pending: AtomicUsize::new(0),
@@ -141,13 +140,10 @@ impl Replies {
         }
     }
 
-    /// True shortly after an outage, when workers may not be back with their queues yet.
-    pub(super) fn workers_may_be_late(&self) -> bool {
-        let came_back = *self
-            .came_back
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        came_back.is_some_and(|at| at.elapsed() < RETURN_TIME)
+    /// True shortly after an outage, when queues may not take messages yet: workers are not back
+    /// with them, or their nodes have not elected a leader.
+    pub(super) fn queues_may_be_late(&self) -> bool {
+        self.bus.stats().has_reconnected_within(RETURN_TIME)
     }
 
     pub(super) fn instance_gone(&self, instance: &str) {
@@ -169,12 +165,6 @@ impl Replies {
         let replies = Arc::clone(self);
         async move {
             let generation = replies.generation.fetch_add(1, Ordering::Relaxed) + 1;
-            if generation > 1 {
-                *replies
-                    .came_back
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            }
             let name = replies.names.reply_queue(&replies.instance, generation);
             link.declare(&Queue::exclusive(name.clone(), Vec::new()))
                 .await?;

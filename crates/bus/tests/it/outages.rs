@@ -1,15 +1,17 @@
 //! Connections that end: calls are asked again, links come back.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Backoff, Error, Frame, supervise};
+use bus::{Backoff, CallError, Error, Frame, Overflow, supervise};
 use futures::StreamExt;
 use protocol::headers;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::calls::{reply, request};
+use crate::calls::{answer_of, reply, request};
 use crate::on_both_buses;
 use crate::site::{DEADLINE, Site, next, until_state, within};
 
@@ -41,6 +43,38 @@ async fn a_pending_call_is_asked_again_under_the_same_message_id(site: Site) {
         assert_ne!(again.message.correlation_id, first.message.correlation_id);
         reply(&site.bus, &again, 0, headers::kind::RESPONSE, "real").await;
         again.ack().await.unwrap();
+    };
+    let (frame, ()) = tokio::join!(within(call.next()), working);
+    assert_eq!(frame, Ok(Frame::Final("real".into())));
+}
+
+/// As one does that has no leader yet.
+#[tokio::test]
+async fn a_queue_that_refuses_calls_after_an_outage_is_waited_for() {
+    let site = Site::in_memory();
+    let mut tasks = JoinSet::new();
+    let mut queue = site.work_queue();
+    queue.max_length = Some((1, Overflow::RejectPublish));
+    site.link().await.declare(&queue).await.unwrap();
+    site.bus.publish(site.request("first")).await.unwrap();
+    let caller = site.caller(&mut tasks).await;
+    let refused = answer_of(&caller, request("x", DEADLINE)).await;
+    assert!(matches!(refused, Err(CallError::Busy(_))), "{refused:?}");
+
+    site.end_connections().await;
+    let reconnected = async || (site.bus.stats().reconnects() > 0).then_some(());
+    testkit::wait::until("the caller is back", DEADLINE, reconnected)
+        .await
+        .unwrap();
+    let mut call = caller.call(request("x", DEADLINE)).unwrap();
+    let waits = timeout(Duration::from_millis(500), call.next()).await;
+    assert!(waits.is_err(), "{waits:?}");
+    let link = site.link().await;
+    let mut consumer = link.consume(&queue.name, NonZeroU16::new(2)).await.unwrap();
+    next(&mut consumer).await.ack().await.unwrap();
+    let working = async {
+        let delivery = next(&mut consumer).await;
+        reply(&site.bus, &delivery, 0, headers::kind::RESPONSE, "real").await;
     };
     let (frame, ()) = tokio::join!(within(call.next()), working);
     assert_eq!(frame, Ok(Frame::Final("real".into())));
@@ -83,9 +117,7 @@ async fn a_supervised_consumer_consumes_again(site: Site) {
             let (queue, seen) = (queue.clone(), seen_in.clone());
             async move {
                 link.declare(&queue).await?;
-                let mut consumer = link
-                    .consume(&queue.name, std::num::NonZeroU16::new(1))
-                    .await?;
+                let mut consumer = link.consume(&queue.name, NonZeroU16::new(1)).await?;
                 while let Some(delivery) = consumer.next().await {
                     seen.send(delivery.message.correlation_id.clone())
                         .await

@@ -68,7 +68,9 @@ async fn calls_in_flight_get_their_results_when_the_broker_is_killed_and_restart
     });
     within(caller.connected()).await;
     let queue = Names::default().work_queue(&Category::network());
-    crate::site::until_state(&caller_bus, &queue, |state| state.is_some()).await;
+    // It is bound before it is consumed.
+    let consumed = |state: Option<bus::QueueState>| state.is_some_and(|it| it.consumers == 1);
+    crate::site::until_state(&caller_bus, &queue, consumed).await;
     // RabbitMQ writes what it knows of a new quorum queue to disk with a delay of seconds; a kill
     // in between leaves a queue that no client can repair.
     let sync = "begin disk_log:sync(latest_log), [dets:sync(T) || T <- dets:all()], \"ok\" end";
