@@ -85,6 +85,9 @@ pub mod kind {
     /// The worker expects to be quiet for long: a gateway may end the event stream of a client
     /// that can resume it.
     pub const DETACH: &str = "detach";
+    /// A worker asks the broker whether a caller's reply queue still exists; whoever reads it has
+    /// nothing to do.
+    pub const PROBE: &str = "probe";
     /// A JSON-RPC result.
     pub const RESPONSE: &str = "response";
     /// A JSON-RPC error.

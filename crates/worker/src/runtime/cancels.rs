@@ -1,9 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::absent::Caller;
 use super::recent::Recent;
 
 /// Cancelled ids that are remembered, because their calls may still be queued.
@@ -20,10 +22,17 @@ pub(super) struct Cancels {
 #[derive(Debug)]
 struct State {
     cancelled: Recent<()>,
-    /// With a number for each, because a call that lost its link may end after the same
-    /// message was delivered again.
-    running: HashMap<String, (u64, CancellationToken)>,
+    running: HashMap<String, Running>,
     last: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// A call that lost its link may end after the same message was delivered again.
+    number: u64,
+    token: CancellationToken,
+    caller: Caller,
+    since: Instant,
 }
 
 /// A call among those that can be cancelled, until it is dropped.
@@ -49,16 +58,24 @@ impl Default for Cancels {
 
 impl Cancels {
     /// Enters a call; `None` if it was cancelled before.
-    pub(super) fn enter(self: &Arc<Self>, correlation_id: &str) -> Option<Registration> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        correlation_id: &str,
+        caller: Caller,
+    ) -> Option<Registration> {
         let mut state = self.lock();
         if state.cancelled.get(correlation_id).is_some() {
             return None;
         }
         state.last += 1;
         let (number, token) = (state.last, CancellationToken::new());
-        state
-            .running
-            .insert(correlation_id.to_owned(), (number, token.clone()));
+        let running = Running {
+            number,
+            token: token.clone(),
+            caller,
+            since: Instant::now(),
+        };
+        state.running.insert(correlation_id.to_owned(), running);
         Some(Registration {
             cancels: Arc::clone(self),
             correlation_id: correlation_id.to_owned(),
@@ -71,9 +88,24 @@ impl Cancels {
     pub(super) fn cancel(&self, correlation_id: &str) {
         let mut state = self.lock();
         state.cancelled.entry(correlation_id, || ());
-        if let Some((_, token)) = state.running.get(correlation_id) {
-            token.cancel();
+        if let Some(running) = state.running.get(correlation_id) {
+            running.token.cancel();
         }
+    }
+
+    /// Who waits for calls that have been here for so long.
+    pub(super) fn callers(&self, at_least: Duration) -> HashSet<Caller> {
+        let state = self.lock();
+        let old = state.running.values();
+        let old = old.filter(|running| running.since.elapsed() >= at_least);
+        old.map(|running| running.caller.clone()).collect()
+    }
+
+    /// Stops every call of a caller, and says how many these are. Later ones of its calls may run.
+    pub(super) fn cancel_calls_of(&self, caller: &Caller) -> usize {
+        let state = self.lock();
+        let its = state.running.values().filter(|it| it.caller == *caller);
+        its.map(|running| running.token.cancel()).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -85,7 +117,7 @@ impl Cancels {
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut state = self.cancels.lock();
-        let is_own = |(number, _): &(u64, CancellationToken)| *number == self.number;
+        let is_own = |running: &Running| running.number == self.number;
         if state.running.get(&self.correlation_id).is_some_and(is_own) {
             state.running.remove(&self.correlation_id);
         }
@@ -96,24 +128,44 @@ impl Drop for Registration {
 mod tests {
     use super::*;
 
+    fn enter(cancels: &Arc<Cancels>, correlation_id: &str, reply_to: &str) -> Option<Registration> {
+        cancels.enter(correlation_id, Caller::at("", reply_to))
+    }
+
     #[tokio::test]
     async fn only_the_named_call_is_cancelled() {
         let cancels = Arc::new(Cancels::default());
-        let (a, b) = (cancels.enter("a").unwrap(), cancels.enter("b").unwrap());
+        let [a, b] = ["a", "b"].map(|id| enter(&cancels, id, "replies").unwrap());
         cancels.cancel("a");
         assert!(a.token.is_cancelled() && !b.token.is_cancelled());
-        assert!(cancels.enter("a").is_none());
+        assert!(enter(&cancels, "a", "replies").is_none());
     }
 
     #[tokio::test]
     async fn a_call_that_ends_late_does_not_take_its_successor_along() {
         let cancels = Arc::new(Cancels::default());
-        let first = cancels.enter("a").unwrap();
-        let second = cancels.enter("a").unwrap();
+        let first = enter(&cancels, "a", "replies").unwrap();
+        let second = enter(&cancels, "a", "replies").unwrap();
         drop(first);
         cancels.cancel("a");
         assert!(second.token.is_cancelled());
         drop(second);
         assert!(cancels.lock().running.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_calls_of_one_caller_are_found_by_their_age_and_stopped() {
+        let second = Duration::from_secs(1);
+        let cancels = Arc::new(Cancels::default());
+        let [a, b] = ["a", "b"].map(|id| enter(&cancels, id, "gone").unwrap());
+        tokio::time::advance(second).await;
+        let other = enter(&cancels, "c", "there").unwrap();
+        let gone = Caller::at("", "gone");
+        assert_eq!(cancels.callers(second), HashSet::from([gone.clone()]));
+        assert_eq!(cancels.cancel_calls_of(&gone), 2);
+        assert!(a.token.is_cancelled() && b.token.is_cancelled());
+        assert!(!other.token.is_cancelled());
+        // The name of the queue may come to life again.
+        assert!(enter(&cancels, "d", "gone").is_some());
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span, field};
 
+use super::absent::{self, Caller};
 use super::cancels::Registration;
 use super::job::{Job, Rights};
 use super::reply::{Replies, Sent};
@@ -96,7 +97,11 @@ async fn answer(seat: &Seat, delivery: &Delivery) -> Verdict {
         Err(refused) => return refuse(runtime, replies, &refused).await,
     };
     let correlation_id = message.correlation_id.as_deref().unwrap_or_default();
-    let Some(registration) = runtime.cancels.enter(correlation_id) else {
+    let caller = Caller::of(message);
+    if absent::is_still_gone(runtime, &caller).await {
+        return Verdict::Ack;
+    }
+    let Some(registration) = runtime.cancels.enter(correlation_id, caller) else {
         return Verdict::Ack;
     };
     let permit = match permit(seat, &registration, until).await {

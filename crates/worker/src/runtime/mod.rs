@@ -4,6 +4,7 @@
 //! task ([`handle`], [`job`]); one task speaks to gateways ([`announcer`]). All of them
 //! share one [`Runtime`].
 
+mod absent;
 mod announcer;
 mod answers;
 mod cancels;
@@ -44,6 +45,7 @@ use uuid::Uuid;
 
 use crate::events::Events;
 use crate::{Error, Worker};
+use absent::Absent;
 use answers::Memory;
 use cancels::Cancels;
 use faults::Faults;
@@ -69,6 +71,7 @@ struct Runtime {
     health: Health,
     taken: Taken,
     cancels: Arc<Cancels>,
+    absent: Absent,
     /// What calls were answered that may be repeated.
     answers: Arc<Memory>,
     faults: Faults,
@@ -105,6 +108,9 @@ pub async fn serve(worker: Worker, bus: Arc<dyn Bus>, process: &Process) -> Resu
     let backoff = broker::backoff(settings);
     let no_more = CancellationToken::new();
     let mut publishers = publishers(&runtime, waiting, &no_more);
+    // Until the last call has ended, drained ones included.
+    let mut looking = JoinSet::new();
+    looking.spawn(absent::run(Arc::clone(&runtime)));
     let mut tasks = JoinSet::new();
     for _ in 0..settings.amqp_workers.get() {
         tasks.spawn(consume(Arc::clone(&runtime), prefetch, backoff));
@@ -201,6 +207,7 @@ impl Runtime {
             health: process.health.clone(),
             taken: Taken::default(),
             cancels: Arc::default(),
+            absent: Absent::default(),
             faults: Faults::default(),
             grants: Arc::default(),
             beside: Mutex::new(Some(JoinSet::new())),

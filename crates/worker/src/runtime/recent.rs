@@ -41,6 +41,10 @@ impl<V> Recent<V> {
         self.entries.get(name)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     fn forget(&mut self) {
         while self
             .order

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod absent;
 mod announcing;
 mod answers;
 mod arguments;

@@ -130,6 +130,11 @@ impl Site {
         self.client = Client::connect(&self.memory, &self.names).await;
     }
 
+    /// The caller goes without a word, and its queues with it.
+    pub(crate) async fn hang_up(&self) {
+        self.client.link.close().await;
+    }
+
     pub(crate) async fn publish(&self, publish: Publish) {
         self.memory.publish(publish).await.unwrap();
     }
@@ -235,7 +240,13 @@ impl Site {
 
     /// The next message to the caller, however long it takes.
     pub(crate) async fn next_reply(&mut self) -> Reply {
-        Reply::of(&self.client.replies.next().await.unwrap())
+        loop {
+            let delivery = self.client.replies.next().await.unwrap();
+            // As every caller does with them.
+            if delivery.message.kind.as_deref() != Some(headers::kind::PROBE) {
+                return Reply::of(&delivery);
+            }
+        }
     }
 
     /// The next announcement, digest or goodbye.
@@ -271,6 +282,12 @@ impl Site {
         self.process.shutdown.cancel();
         self.ended().await.unwrap();
         assert_eq!(self.queued().await, 0);
+    }
+
+    /// Waits until the worker holds nothing and nothing waits for it.
+    pub(crate) async fn all_is_dropped(&mut self) {
+        until("nothing to wait", async || self.queued().await == 0).await;
+        self.all_is_settled().await;
     }
 
     pub(crate) async fn consumers(&self) -> u32 {
