@@ -1,11 +1,14 @@
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
 use axum::routing::any;
+use futures::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service as _;
@@ -16,7 +19,7 @@ use service::{Health, Process, health};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -34,6 +37,10 @@ const MAX_CONNECTIONS: usize = MAX_STREAMS + MAX_REQUESTS + MAX_ANSWERS + 1000;
 /// How long to wait after the system has refused a connection, for want of file descriptors
 /// for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection without a request stays open once the process shuts down. A request that
+/// was on its way when the connection closed would be lost: no client may send it again by itself
+/// (RFC 9110, section 9.2.2). So one more is answered, and the answer says that it is the last.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
 /// How often streams are looked for that nobody comes back to.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -101,6 +108,14 @@ impl Listening {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let mut sweep = interval(SWEEP_EVERY);
         let pulse = self.health.pulse("http port", LONGEST_TURN);
+        let take = |connections: &mut JoinSet<()>, stream: TcpStream| {
+            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                let (router, shutdown) = (self.router.clone(), shutdown.clone());
+                connections.spawn(serve(stream, router, shutdown, place));
+            } else {
+                turn_away(&stream);
+            }
+        };
         loop {
             pulse.beat();
             let accepted = tokio::select! {
@@ -113,19 +128,16 @@ impl Listening {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
-                    Ok(place) => {
-                        let connection =
-                            serve(stream, self.router.clone(), shutdown.clone(), place);
-                        connections.spawn(connection);
-                    }
-                    Err(_) => turn_away(&stream),
-                },
+                Ok((stream, _)) => take(&mut connections, stream),
                 Err(error) => {
                     warn!(%error, "a connection was not accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+        // Whoever is connected already has perhaps sent a request, and must not lose it.
+        while let Some(Ok((stream, _))) = self.listener.accept().now_or_never() {
+            take(&mut connections, stream);
         }
         drop((self.listener, pulse));
         let open = connections.len();
@@ -149,9 +161,18 @@ async fn serve(
     });
     if let (Ok(addresses), Ok(())) = (addresses, stream.set_nodelay(true)) {
         let service = TowerToHyperService::new(router);
+        let leaving = shutdown.clone();
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(addresses);
-            service.call(request)
+            let (answer, leaving) = (service.call(request), leaving.clone());
+            async move {
+                let mut response = answer.await?;
+                if leaving.is_cancelled() {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -161,8 +182,14 @@ async fn serve(
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = shutdown.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                let last_request = timeout(LAST_REQUEST, connection.as_mut()).await;
+                if last_request.is_err() {
+                    connection.as_mut().graceful_shutdown();
+                }
+                match last_request {
+                    Ok(ended) => ended,
+                    Err(_) => connection.await,
+                }
             }
         };
         if let Err(error) = ended {
