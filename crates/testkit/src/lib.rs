@@ -1,11 +1,12 @@
 //! The test harness: real things to test against, started and stopped by the tests themselves.
 //!
-//! * [`rabbitmq`]: a `RabbitMQ` node of one's own, or the one that all tests share, with a virtual
-//!   host per test. [`queues`]: what a node holds, read back for assertions.
+//! * [`rabbitmq`]: a `RabbitMQ` node or cluster of one's own, or the node that all tests share,
+//!   with a virtual host per test. [`queues`]: what a node holds, read back for assertions.
 //! * [`process`]: a program as a child, with its lines, signals and exit code.
 //! * [`python`]: MCP clients that others wrote.
 //! * [`http`]: HTTP clients that send any bytes, or very many requests.
 //! * [`proxy`]: one address in front of several replicas, a turn for each request.
+//! * [`tcp_proxy`]: a bad network in front of one address.
 //! * [`conformance`]: a worker with what the MCP conformance suite asks for.
 //! * [`otlp`]: a receiver for spans.
 //! * [`targets`]: small loopback servers to point tools at.
@@ -33,4 +34,5 @@ pub mod python;
 pub mod queues;
 pub mod rabbitmq;
 pub mod targets;
+pub mod tcp_proxy;
 pub mod wait;

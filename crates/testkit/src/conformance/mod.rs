@@ -3,8 +3,8 @@
 //! It is an ordinary worker of the category `conformance`: it knows revision 2026-07-28 alone, and
 //! whatever the suite's older scenarios see is made of that by the gateway. The names, and where
 //! the suite reads them the texts, are the suite's (npm `@modelcontextprotocol/conformance`); its
-//! tasks extension is left out, as the gateway does not offer it. Beside them is `test_abort`, for
-//! tests of what becomes of a call that no worker survives.
+//! tasks extension is left out, as the gateway does not offer it. Beside them are `test_abort` and
+//! `test_at_most_once`, for tests of faults.
 //!
 //! The binary `discovery-conformance-worker` runs it; `docs/conformance.md` tells how it is used.
 
@@ -14,6 +14,7 @@ mod declare;
 mod elicitation;
 mod events;
 mod media;
+mod once;
 mod prompts;
 mod resources;
 mod rounds;
@@ -44,7 +45,7 @@ pub fn worker() -> Worker {
         events::tools(),
         rounds::tools(),
     ];
-    for tool in tools.into_iter().flatten().chain([abort::tool()]) {
+    for tool in tools.into_iter().flatten().chain([abort::tool(), once::tool()]) {
         worker = worker.tool(tool);
     }
     for prompt in prompts::prompts() {

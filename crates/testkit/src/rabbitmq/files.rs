@@ -34,14 +34,43 @@ pub(super) fn server() -> Result<PathBuf> {
         .with_context(|| format!("no RabbitMQ in {INSTALLED}: run scripts/test, which installs it"))
 }
 
+/// What makes a node one of a cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Membership {
+    /// The node's own name.
+    pub(super) name: String,
+    /// The names of all nodes.
+    pub(super) all: Vec<String>,
+    pub(super) cookie: String,
+    /// Where all of them find each other.
+    pub(super) epmd_port: u16,
+}
+
+impl Membership {
+    /// A node that is alone.
+    pub(super) fn alone() -> Result<Self> {
+        Ok(Self {
+            name: fresh_name(),
+            all: Vec::new(),
+            cookie: Uuid::new_v4().simple().to_string(),
+            epmd_port: free_port()?,
+        })
+    }
+}
+
+/// A name that no other node has.
+pub(super) fn fresh_name() -> String {
+    format!("testkit-{}@localhost", Uuid::new_v4().simple())
+}
+
 /// Writes a fresh folder for a node on free ports.
-pub(super) fn create(folder: &Path, tls: Option<&Tls>) -> Result<Broker> {
+pub(super) fn create(folder: &Path, tls: Option<&Tls>, member: Membership) -> Result<Broker> {
     let broker = Broker {
-        node: format!("testkit-{}@localhost", Uuid::new_v4().simple()),
-        cookie: Uuid::new_v4().simple().to_string(),
+        node: member.name,
+        cookie: member.cookie,
         amqp_port: free_port()?,
         distribution_port: free_port()?,
-        epmd_port: free_port()?,
+        epmd_port: member.epmd_port,
         tls_port: tls.map(|_| free_port()).transpose()?,
     };
     for name in ["home", "log", "mnesia"] {
@@ -52,7 +81,8 @@ pub(super) fn create(folder: &Path, tls: Option<&Tls>) -> Result<Broker> {
     // Erlang refuses a cookie that others can read.
     fs::set_permissions(&cookie, Permissions::from_mode(0o600))?;
     fs::write(folder.join("enabled_plugins"), "[].\n")?;
-    fs::write(folder.join("rabbitmq.conf"), configuration(&broker, tls)?)?;
+    let text = configuration(&broker, tls)? + &cluster(&member.all)?;
+    fs::write(folder.join("rabbitmq.conf"), text)?;
     Ok(broker)
 }
 
@@ -81,6 +111,25 @@ fn configuration(broker: &Broker, tls: Option<&Tls>) -> Result<String> {
             text,
             "ssl_options.fail_if_no_peer_cert = {}",
             tls.client_certificate
+        )?;
+    }
+    Ok(text)
+}
+
+/// How the nodes of a cluster find each other; nothing for a node that is alone.
+fn cluster(nodes: &[String]) -> Result<String> {
+    let mut text = String::new();
+    if !nodes.is_empty() {
+        writeln!(
+            text,
+            "cluster_formation.peer_discovery_backend = classic_config"
+        )?;
+    }
+    for (position, node) in nodes.iter().enumerate() {
+        let number = position + 1;
+        writeln!(
+            text,
+            "cluster_formation.classic_config.nodes.{number} = {node}"
         )?;
     }
     Ok(text)

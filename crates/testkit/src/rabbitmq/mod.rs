@@ -7,6 +7,7 @@
 //! * [`Broker::vhost`] gives each test a virtual host of its own, removed when it is dropped.
 //! * [`Node::start`] gives a node of one's own, for tests that kill or restart the broker or need
 //!   TLS.
+//! * [`Cluster::start`] gives several nodes of one's own that are one broker.
 //!
 //! Nothing is left behind when a test process is killed: a shell watches each node and ends it.
 //!
@@ -19,6 +20,7 @@
 //! ```
 
 mod broker;
+mod cluster;
 mod erlang;
 mod files;
 mod node;
@@ -26,5 +28,6 @@ mod shared;
 
 pub(crate) use broker::quoted;
 pub use broker::{Broker, Vhost};
+pub use cluster::Cluster;
 pub use node::{Node, NodeBuilder};
 pub use shared::shared;

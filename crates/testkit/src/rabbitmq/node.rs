@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::{
     broker::Broker,
-    files::{self, Tls},
+    files::{self, Membership, Tls},
 };
 use crate::{certificates::Files, command::command, wait};
 
@@ -51,6 +51,7 @@ pub struct Node {
 #[derive(Debug, Default)]
 pub struct NodeBuilder {
     tls: Option<Tls>,
+    member: Option<Membership>,
 }
 
 impl NodeBuilder {
@@ -74,6 +75,12 @@ impl NodeBuilder {
         self
     }
 
+    /// Makes the node one of a cluster.
+    pub(super) fn member(mut self, member: Membership) -> Self {
+        self.member = Some(member);
+        self
+    }
+
     /// Starts the node and waits until it speaks AMQP.
     ///
     /// # Errors
@@ -82,7 +89,8 @@ impl NodeBuilder {
         let folder = tempfile::Builder::new()
             .prefix("testkit-rabbitmq-")
             .tempdir()?;
-        let broker = files::create(folder.path(), self.tls.as_ref())?;
+        let member = self.member.map_or_else(Membership::alone, Ok)?;
+        let broker = files::create(folder.path(), self.tls.as_ref(), member)?;
         let mut node = Node {
             broker,
             folder,

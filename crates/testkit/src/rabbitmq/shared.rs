@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     broker::Broker,
-    files,
+    files::{self, Membership},
     node::{Until, start_watchdog, wait_until_ready},
 };
 use crate::wait;
@@ -84,7 +84,7 @@ async fn start(note: &Path, lease: &Path) -> Result<Broker> {
         .prefix("testkit-rabbitmq-shared-")
         .tempdir()?
         .keep();
-    let broker = files::create(&folder, None)?;
+    let broker = files::create(&folder, None, Membership::alone()?)?;
     // The watchdog is not waited for: it outlives this process.
     start_watchdog(&folder, &broker, Until::Unused(lease, IDLE))?;
     wait_until_ready(&folder, &broker).await?;

@@ -1,6 +1,8 @@
 //! The harness tested on itself.
 
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod otlp;
@@ -16,5 +18,7 @@ mod queues;
 mod rabbitmq;
 #[cfg(test)]
 mod targets;
+#[cfg(test)]
+mod tcp_proxy;
 #[cfg(test)]
 mod tls;
