@@ -40,6 +40,10 @@ generated-fresh:
 deploy-check:
     scripts/deploy-check
 
+# Faults under load, again and again, and a table of what came of them.
+faults *args:
+    scripts/faults {{ args }}
+
 # The official conformance suite, through RabbitMQ and two gateways; arguments are runs.
 conformance *args:
     scripts/conformance {{ args }}

@@ -9,7 +9,7 @@ use testkit::http::Connection;
 use testkit::process::{Program, binary};
 use testkit::wait;
 
-use crate::site::{READY, Running, Session, Site, legacy};
+use crate::site::{READY, Running, Session, Site, legacy, resident};
 
 const N_SESSIONS: usize = 10_000;
 /// Sessions that are open together: each has two connections.
@@ -18,16 +18,6 @@ const WAVE: usize = 1000;
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a gateway may take to see that sessions are idle, and to give back their memory.
 const FORGOTTEN: Duration = Duration::from_mins(1);
-
-/// Memory of a process that is in use, in KiB (`VmRSS` of `proc_pid_status(5)`).
-fn resident(process: &Running) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
 
 /// A session with an open stream, a subscription and a request that waits for its user's input;
 /// the connections are the client's, to drop.

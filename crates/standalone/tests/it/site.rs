@@ -5,14 +5,15 @@ mod session;
 mod stdio;
 mod target;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use testkit::process::{Program, binary};
 use testkit::queues::{self, Counts};
-use testkit::rabbitmq::{Broker, Node, Vhost, shared};
+use testkit::rabbitmq::{Broker, Cluster, Node, Vhost, shared};
 use testkit::wait;
 
-pub(crate) use running::Running;
+pub(crate) use running::{Running, resident};
 pub(crate) use session::{Session, legacy};
 pub(crate) use stdio::Stdio;
 pub(crate) use target::{Answer, Target, body_of};
@@ -32,6 +33,8 @@ pub(crate) const WORK_QUEUE: &str = "mcp.discovery.tools.network";
 pub(crate) struct Site {
     broker: Broker,
     vhost: String,
+    /// What `AMQP_URL` is.
+    url: String,
     /// Removes the virtual host at the end.
     _own: Option<Vhost>,
 }
@@ -43,6 +46,7 @@ impl Site {
         let vhost = broker.vhost().await.unwrap();
         Self {
             broker: broker.clone(),
+            url: vhost.url(),
             vhost: vhost.name().to_owned(),
             _own: Some(vhost),
         }
@@ -52,13 +56,34 @@ impl Site {
     pub(crate) fn on(node: &Node) -> Self {
         Self {
             broker: Broker::clone(node),
+            url: node.amqp_url("/"),
             vhost: "/".to_owned(),
             _own: None,
         }
     }
 
+    /// On a cluster of the test's own, known by all of its nodes; what is asked of the broker
+    /// goes to the first one.
+    pub(crate) fn on_cluster(cluster: &Cluster) -> Self {
+        Self {
+            url: cluster.amqp_urls("/").join(","),
+            ..Self::on(cluster.node(0))
+        }
+    }
+
     pub(crate) fn url(&self) -> String {
-        self.broker.amqp_url(&self.vhost)
+        self.url.clone()
+    }
+
+    /// Where its broker listens.
+    pub(crate) fn broker_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.broker.amqp_port()))
+    }
+
+    /// The URL of the virtual host for whoever takes another way to the broker.
+    pub(crate) fn url_at(&self, address: SocketAddr) -> String {
+        let usual = self.broker_address().to_string();
+        self.url().replace(&usual, &address.to_string())
     }
 
     /// A gateway, not started yet. Without further variables it serves HTTP.
@@ -76,17 +101,18 @@ impl Site {
             .env("AMQP_URL", self.url())
     }
 
-    /// A worker with the tools, prompts and resources of the conformance suite, which consumes.
+    /// A worker with the tools, prompts and resources of the conformance suite, not started yet.
+    pub(crate) async fn conformance_program(&self) -> Program {
+        program("testkit", "discovery-conformance-worker")
+            .await
+            .env("AMQP_URL", self.url())
+    }
+
+    /// The same, which consumes.
     pub(crate) async fn conformance_worker(&self) -> Running {
         let worker = Running::worker(self.conformance_program().await);
         worker.ready().await;
         worker
-    }
-
-    /// The same, not started yet.
-    pub(crate) async fn conformance_program(&self) -> Program {
-        let program = program("testkit", "discovery-conformance-worker").await;
-        program.env("AMQP_URL", self.url())
     }
 
     /// A gateway that serves HTTP and is ready; it may know no tools yet, see
@@ -120,9 +146,25 @@ impl Site {
 
     /// What the broker holds in the work queue; nothing while there is none.
     pub(crate) async fn work_queue(&self) -> Option<Counts> {
-        queues::counts(&self.broker, &self.vhost, WORK_QUEUE)
+        self.queue(WORK_QUEUE).await
+    }
+
+    /// What the broker holds in a queue; nothing while there is none.
+    pub(crate) async fn queue(&self, name: &str) -> Option<Counts> {
+        queues::counts(&self.broker, &self.vhost, name)
             .await
             .unwrap()
+    }
+
+    /// Gives the work queues so little room, by a policy of the broker.
+    pub(crate) async fn limit_queues(&self, length: u32) {
+        let vhost = &self.vhost;
+        let policy = format!(
+            "begin ok = rabbit_policy:set(<<\"{vhost}\">>, <<\"short\">>, \
+             <<\"^mcp.discovery.tools\">>, [{{<<\"max-length\">>, {length}}}], 0, \
+             <<\"queues\">>, <<\"test\">>), \"set\" end"
+        );
+        self.broker.eval(&policy).await.unwrap();
     }
 
     /// Waits until the work queue is as expected.

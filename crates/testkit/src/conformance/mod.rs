@@ -45,7 +45,11 @@ pub fn worker() -> Worker {
         events::tools(),
         rounds::tools(),
     ];
-    for tool in tools.into_iter().flatten().chain([abort::tool(), once::tool()]) {
+    for tool in tools
+        .into_iter()
+        .flatten()
+        .chain([abort::tool(), once::tool()])
+    {
         worker = worker.tool(tool);
     }
     for prompt in prompts::prompts() {

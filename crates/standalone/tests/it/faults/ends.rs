@@ -70,6 +70,23 @@ async fn gateway_answers_what_runs_and_ends_when_asked() {
 }
 
 #[tokio::test]
+async fn gateway_that_is_asked_to_end_answers_what_comes_on_an_open_connection() {
+    let platform = embedded().await;
+    let target = Target::echo().await;
+    let request = Request::modern_call(1, "wget", &target.arguments("/call"));
+    let mut client = platform.open(&request).await;
+    let answer = client.response(SOON).await.unwrap();
+    assert_eq!(answer.header("connection"), None);
+    platform.terminate().unwrap();
+    until_draining(&platform).await;
+    client.send(&platform.written(&request)).await.unwrap();
+    let answer = client.response(SOON).await.unwrap();
+    assert_eq!(body_of(&answer.json().unwrap()), "/call");
+    assert_eq!(answer.header("connection"), Some("close"));
+    check_ends_well(&platform).await;
+}
+
+#[tokio::test]
 async fn worker_answers_what_runs_and_ends_when_asked() {
     let site = Site::new().await;
     let gateway = site.gateway().await;

@@ -121,6 +121,13 @@ impl Running {
 
     /// Sends a request on a connection of its own and leaves the answer to be read.
     pub(crate) async fn open(&self, request: &Request) -> Connection {
+        let mut connection = Connection::open(self.address).await.unwrap();
+        connection.send(&self.written(request)).await.unwrap();
+        connection
+    }
+
+    /// A request as it goes over a connection.
+    pub(crate) fn written(&self, request: &Request) -> Vec<u8> {
         let body = request.body.to_string();
         let mut head = format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
@@ -131,10 +138,7 @@ impl Running {
         for (name, value) in &request.headers {
             write!(head, "{name}: {value}\r\n").unwrap();
         }
-        let mut connection = Connection::open(self.address).await.unwrap();
-        let bytes = format!("{head}\r\n{body}");
-        connection.send(bytes.as_bytes()).await.unwrap();
-        connection
+        format!("{head}\r\n{body}").into_bytes()
     }
 
     /// The sum of a metric over all its labels that contain `labels`, by its name as exposed.
@@ -147,6 +151,16 @@ impl Running {
         });
         values.sum()
     }
+}
+
+/// Memory of a process that is in use, in KiB (`VmRSS` of `proc_pid_status(5)`).
+pub(crate) fn resident(process: &Running) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 impl Deref for Running {

@@ -1,5 +1,6 @@
 //! A target for `wget` that sees when its clients come and go.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,10 +37,17 @@ pub(crate) struct Target {
 
 #[derive(Debug)]
 struct State {
-    asked: Mutex<Vec<String>>,
+    asked: Mutex<Asked>,
     /// Requests whose client has gone before it was answered, and when.
     left: Mutex<Vec<(String, Instant)>>,
     released: watch::Sender<bool>,
+}
+
+/// The requests so far.
+#[derive(Debug, Default)]
+struct Asked {
+    in_order: Vec<String>,
+    times: HashMap<String, Vec<Instant>>,
 }
 
 type Script = dyn Fn(&str, usize) -> Answer + Send + Sync;
@@ -84,7 +92,12 @@ impl Target {
 
     /// Arguments of `wget` for a path, with its leading slash.
     pub(crate) fn arguments(&self, path: &str) -> Value {
-        json!({ "url": format!("http://{}{path}", self.address), "response_format": "json" })
+        json!({ "url": self.url(path), "response_format": "json" })
+    }
+
+    /// The URL of a path, with its leading slash.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     /// Answers what waits, and what comes from now on.
@@ -94,19 +107,26 @@ impl Target {
 
     /// The paths that were asked for, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
-        lock(&self.state.asked).clone()
+        lock(&self.state.asked).in_order.clone()
+    }
+
+    /// When each path was asked for, where that was more than once.
+    pub(crate) fn asked_again(&self) -> Vec<Vec<Instant>> {
+        let asked = lock(&self.state.asked);
+        let times = asked.times.values();
+        times.filter(|times| times.len() > 1).cloned().collect()
     }
 
     /// How often a path was asked for.
     pub(crate) fn times(&self, path: &str) -> usize {
         let asked = lock(&self.state.asked);
-        asked.iter().filter(|asked| *asked == path).count()
+        asked.times.get(path).map_or(0, Vec::len)
     }
 
     /// Waits until so many requests have come.
     pub(crate) async fn until_asked(&self, n_requests: usize) {
         let what = format!("{n_requests} requests at the target");
-        let asked = async || (lock(&self.state.asked).len() >= n_requests).then_some(());
+        let asked = async || (lock(&self.state.asked).in_order.len() >= n_requests).then_some(());
         wait::until(&what, SOON, asked).await.unwrap();
     }
 
@@ -137,9 +157,10 @@ async fn serve(mut stream: TcpStream, state: Arc<State>, script: Arc<Script>) {
     };
     let answer = {
         let mut asked = lock(&state.asked);
-        let before = asked.iter().filter(|asked| **asked == path).count();
-        asked.push(path.clone());
-        script(&path, before)
+        asked.in_order.push(path.clone());
+        let times = asked.times.entry(path.clone()).or_default();
+        times.push(Instant::now());
+        script(&path, times.len() - 1)
     };
     let mut released = state.released.subscribe();
     let due = async {
