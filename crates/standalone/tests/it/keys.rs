@@ -1,9 +1,12 @@
 //! Calls that clients repeat under a key of their own, at any replica of the gateway and with any
 //! worker behind it.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 use testkit::http::Request;
+use tokio::time::sleep;
 
 use crate::site::{Answer, END, READY, Running, Session, Site, Target, body_of, legacy};
 
@@ -47,12 +50,18 @@ impl Platform {
     }
 }
 
-/// A client of the stateless revision that says this name of itself.
-async fn call(gateway: &Running, client: &str, id: usize, key: &str, arguments: &Value) -> Value {
+/// A call by a client of the stateless revision that says this name of itself.
+fn keyed(client: &str, id: usize, key: &str, arguments: &Value) -> Request {
     let mut request = Request::modern_call(id, "wget", arguments);
     let meta = &mut request.body["params"]["_meta"];
     meta["io.modelcontextprotocol/clientInfo"] = json!({ "name": client, "version": "1" });
     meta["opendiscovery/idempotencyKey"] = key.into();
+    request
+}
+
+/// Its answer.
+async fn call(gateway: &Running, client: &str, id: usize, key: &str, arguments: &Value) -> Value {
+    let request = keyed(client, id, key, arguments);
     let reply = gateway.client().send(&request, READY).await.unwrap();
     let answer = reply.answer().unwrap().clone();
     assert_eq!(answer["id"], id, "{answer}");
@@ -113,6 +122,28 @@ async fn calls_of_one_moment_with_one_key_run_once() {
         assert_eq!(body_of(&answer), "/once");
     }
     assert_eq!(target.asked().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_gateway_died_is_answered_through_another_one() {
+    let site = Site::new().await;
+    let platform = Platform::on(&site).await;
+    let [dying, other] = &platform.gateways;
+    let target = Target::start(|_, _| Answer::Released).await;
+    let arguments = target.arguments("/once");
+    let mut client = dying.open(&keyed("a", 1, "k", &arguments)).await;
+    target.until_asked(1).await;
+    dying.kill_9().unwrap();
+    client.closed(READY).await.unwrap();
+    let again = call(other, "a", 2, "k", &arguments);
+    let release = async {
+        // Longer than workers take to see that the first gateway is gone.
+        sleep(Duration::from_secs(4)).await;
+        target.release();
+    };
+    let (answer, ()) = tokio::join!(again, release);
+    assert_eq!(body_of(&answer), "/once");
+    assert_eq!(target.asked().len(), 1, "it ran once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,8 @@ struct Running {
     /// A call that lost its link may end after the same message was delivered again.
     number: u64,
     token: CancellationToken,
-    caller: Caller,
+    /// Without whom nobody waits for it.
+    caller: Option<Caller>,
     since: Instant,
 }
 
@@ -57,11 +58,12 @@ impl Default for Cancels {
 }
 
 impl Cancels {
-    /// Enters a call; `None` if it was cancelled before.
+    /// Enters a call, with the caller whose end is the call's too; `None` if it was cancelled
+    /// before.
     pub(super) fn enter(
         self: &Arc<Self>,
         correlation_id: &str,
-        caller: Caller,
+        caller: Option<Caller>,
     ) -> Option<Registration> {
         let mut state = self.lock();
         if state.cancelled.get(correlation_id).is_some() {
@@ -98,13 +100,16 @@ impl Cancels {
         let state = self.lock();
         let old = state.running.values();
         let old = old.filter(|running| running.since.elapsed() >= at_least);
-        old.map(|running| running.caller.clone()).collect()
+        old.filter_map(|running| running.caller.clone()).collect()
     }
 
     /// Stops every call of a caller, and says how many these are. Later ones of its calls may run.
     pub(super) fn cancel_calls_of(&self, caller: &Caller) -> usize {
         let state = self.lock();
-        let its = state.running.values().filter(|it| it.caller == *caller);
+        let its = state
+            .running
+            .values()
+            .filter(|it| it.caller.as_ref() == Some(caller));
         its.map(|running| running.token.cancel()).count()
     }
 
@@ -129,7 +134,7 @@ mod tests {
     use super::*;
 
     fn enter(cancels: &Arc<Cancels>, correlation_id: &str, reply_to: &str) -> Option<Registration> {
-        cancels.enter(correlation_id, Caller::at("", reply_to))
+        cancels.enter(correlation_id, Some(Caller::at("", reply_to)))
     }
 
     #[tokio::test]

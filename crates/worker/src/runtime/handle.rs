@@ -101,6 +101,9 @@ async fn answer(seat: &Seat, delivery: &Delivery) -> Verdict {
     if absent::is_still_gone(runtime, &caller).await {
         return Verdict::Ack;
     }
+    // Whoever has a key may ask for the answer through another gateway.
+    let is_keyed = request.key.as_ref().is_some_and(|key| key.is_callers);
+    let caller = Some(caller).filter(|_| !is_keyed);
     let Some(registration) = runtime.cancels.enter(correlation_id, caller) else {
         return Verdict::Ack;
     };

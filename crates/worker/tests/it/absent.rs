@@ -53,3 +53,25 @@ async fn long_call_of_a_caller_that_is_there_is_left_alone() {
     assert_eq!(site.reply().await.text(), "run 1");
     site.all_is_settled().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn call_with_a_key_goes_on_for_whoever_asks_again() {
+    let gate = Gate::new();
+    let mut site = Site::with(worker(2, [gate.tool("hold")])).await;
+    site.call_with_key("a", "k", "hold").await;
+    gate.entered().await;
+    site.hang_up().await;
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(gate.left(), 0);
+    site.call_back().await;
+    site.call_with_key("b", "k", "hold").await;
+    gate.open(1);
+    // The queue has the same name, so the late answer to the first call comes too.
+    for id in ["a", "b"] {
+        let reply = site.reply().await;
+        assert_eq!(reply.correlation_id, id);
+        assert_eq!(reply.text(), "run 1");
+    }
+    assert_eq!(gate.runs(), 1);
+    site.all_is_settled().await;
+}

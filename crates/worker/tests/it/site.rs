@@ -127,12 +127,17 @@ impl Site {
     pub(crate) async fn outage(&mut self) {
         self.memory.go_away();
         self.memory.come_back();
-        self.client = Client::connect(&self.memory, &self.names).await;
+        self.call_back().await;
     }
 
     /// The caller goes without a word, and its queues with it.
     pub(crate) async fn hang_up(&self) {
         self.client.link.close().await;
+    }
+
+    /// Another caller comes.
+    pub(crate) async fn call_back(&mut self) {
+        self.client = Client::connect(&self.memory, &self.names).await;
     }
 
     pub(crate) async fn publish(&self, publish: Publish) {
