@@ -105,7 +105,23 @@ pub enum PublishError {
     /// There is no connection now; nothing was sent.
     #[error("there is no connection to the message broker")]
     Disconnected,
+    /// The body has more bytes than a message may have.
+    #[error("it has {bytes} bytes, and a message may have {limit} (AMQP_MAX_MESSAGE_SIZE)")]
+    TooLarge {
+        /// Bytes of the body, before it would be compressed.
+        bytes: usize,
+        /// The limit of this process or of the broker.
+        limit: usize,
+    },
     /// The message breaks a limit of AMQP 0-9-1.
     #[error("the message cannot be sent: {0}")]
     Limit(String),
+}
+
+impl PublishError {
+    /// The message can never be sent, whatever becomes of the broker.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Limit(_))
+    }
 }

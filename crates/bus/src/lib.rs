@@ -25,7 +25,7 @@ mod topology;
 pub use bus::{Bus, Consumer, Delivery, Link, Publish, QueueState, Settle};
 pub use caller::{CallError, CallRequest, Caller, Frame, MAX_PENDING, PendingCall};
 pub use error::{Error, PublishError};
-pub use message::{Headers, Message, Value};
+pub use message::{COMPRESSIBLE, Headers, MAX_MESSAGE_SIZE, Message, Value};
 pub use state::BusState;
 pub use stats::Stats;
 pub use supervise::{Backoff, supervise};

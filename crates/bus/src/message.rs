@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::headers::{ACCEPT_ENCODING, ZSTD};
 use serde::{Deserialize, Serialize};
 
 use crate::PublishError;
@@ -120,22 +121,53 @@ pub struct Message {
     pub expiration: Option<Duration>,
     /// Property `delivery-mode` 2: survives a restart of the broker in a durable queue.
     pub persistent: bool,
+    /// Whoever receives it reads bodies that are compressed with zstd; without that it is sent as
+    /// it is. Says nothing on a message that was received.
+    #[serde(skip)]
+    pub zstd: bool,
     /// Headers.
     pub headers: Headers,
-    /// Body: UTF-8 JSON.
+    /// Body: UTF-8 JSON, not compressed.
     #[serde(skip)]
     pub body: Bytes,
+    /// Why a message that was received has an empty body: what it had could not be decompressed.
+    #[serde(skip)]
+    pub unreadable: Option<String>,
 }
+
+/// Bodies with no more bytes than this are never compressed: it would hardly be worth it.
+pub const COMPRESSIBLE: usize = 1 << 10;
+
+/// Most bytes of a body, unless a bus is told otherwise: what RabbitMQ 4 takes, 16 MiB.
+pub const MAX_MESSAGE_SIZE: usize = 16 << 20;
 
 /// AMQP 0-9-1 section 4.2.5.3: a short string holds at most 255 bytes.
 const SHORT_STRING_BYTES: usize = 255;
 
 impl Message {
-    /// Checks the limits of AMQP 0-9-1, so that every bus refuses what one of them must.
+    /// Whether the sender of this request reads replies that are compressed with zstd.
+    #[must_use]
+    pub fn accepts_zstd(&self) -> bool {
+        let accepted = self.headers.text(ACCEPT_ENCODING).unwrap_or_default();
+        accepted.split(',').any(|accepted| accepted.trim() == ZSTD)
+    }
+
+    /// Checks the limits of AMQP 0-9-1 and of a body, so that every bus refuses what one of them
+    /// must.
     ///
     /// # Errors
-    /// [`PublishError::Limit`] names the property or header at fault.
-    pub(crate) fn check(&self, exchange: &str, routing_key: &str) -> Result<(), PublishError> {
+    /// [`PublishError::Limit`] names the property or header at fault,
+    /// [`PublishError::TooLarge`] the size of the body.
+    pub(crate) fn check(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        limit: usize,
+    ) -> Result<(), PublishError> {
+        let bytes = self.body.len();
+        if bytes > limit {
+            return Err(PublishError::TooLarge { bytes, limit });
+        }
         let properties = [
             ("exchange", Some(exchange)),
             ("routing key", Some(routing_key)),

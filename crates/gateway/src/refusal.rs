@@ -131,6 +131,8 @@ pub(crate) fn unanswered(error: &CallError) -> (RpcError, Outcome) {
         CallError::DeadlineExceeded(_) => (code::DEADLINE_EXCEEDED, true, Outcome::Timeout),
         CallError::Disconnected(_) => (code::BROKER_UNAVAILABLE, true, Outcome::Timeout),
         CallError::OutcomeUnknown(_) => (code::OUTCOME_UNKNOWN, false, Outcome::Unknown),
+        // The worker has answered, and would answer the same again.
+        CallError::Unreadable(_) => (code::INTERNAL_ERROR, false, Outcome::ProtocolError),
         CallError::Limit(_) => (code::INVALID_REQUEST, false, Outcome::Refused),
         _ => (code::INTERNAL_ERROR, true, Outcome::ProtocolError),
     };

@@ -73,6 +73,9 @@ pub struct Announcement {
     pub site: String,
     /// Calls it runs at once.
     pub capacity: u32,
+    /// Values of `content-encoding` that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<String>,
     /// See [`digest_of`].
     pub digest: String,
     /// Tool descriptors as the worker wrote them.

@@ -5,6 +5,12 @@
 
 /// `content-type` of every body.
 pub const CONTENT_TYPE: &str = "application/json";
+/// `content-encoding` of a compressed body (RFC 8878); others have none.
+pub const ZSTD: &str = "zstd";
+
+/// Content encodings that the sender of a request reads in its replies, separated by commas
+/// (string).
+pub const ACCEPT_ENCODING: &str = "mcp-accept-encoding";
 
 /// Protocol revision of the body (string).
 pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";

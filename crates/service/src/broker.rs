@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bus::amqp::{AmqpBus, Options, Tls};
+use bus::memory::MemoryBus;
 use bus::{Backoff, Bus};
 use protocol::{Names, Prefix};
 
@@ -52,12 +53,23 @@ pub fn connect(settings: &Settings, name: &str) -> Result<Arc<dyn Bus>, ExitErro
         heartbeat: settings.amqp_heartbeat_interval.get(),
         connect_timeout: settings.amqp_connection_timeout.get(),
         pool_size: settings.amqp_connection_pool_size,
+        compression_threshold: usize::try_from(settings.amqp_compression_threshold)
+            .ok()
+            .filter(|threshold| *threshold > 0),
+        max_message_size: settings.amqp_max_message_size.get(),
         queue_ttl: settings.amqp_queue_ttl.map(Milliseconds::get),
         backoff: backoff(settings),
         names: names(settings)?,
         connection_name: name.to_owned(),
     });
     Ok(Arc::new(bus.map_err(exit)?))
+}
+
+/// A bus inside this process, with the limits that the settings name.
+#[must_use]
+pub fn in_memory(settings: &Settings) -> Arc<dyn Bus> {
+    let limit = settings.amqp_max_message_size.get();
+    Arc::new(MemoryBus::new().with_max_message_size(limit))
 }
 
 /// The end of a process whose bus failed: 64 for a bad setting, otherwise 69, "unavailable".

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use bus::Bus;
-use bus::memory::MemoryBus;
 use gateway::Server;
 use service::process::DRAIN_DEADLINE;
 use service::{ExitError, Process, Settings, broker};
@@ -71,7 +70,7 @@ impl Platform {
     ) -> Result<Self, ExitError> {
         let bus: Arc<dyn Bus> = match process.settings.amqp_url {
             Some(_) => broker::connect(&process.settings, process.name)?,
-            None => Arc::new(MemoryBus::new()),
+            None => broker::in_memory(&process.settings),
         };
         let server = Server::bind(config, Arc::clone(&bus), process)
             .await

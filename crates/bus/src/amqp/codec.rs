@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use protocol::headers::CONTENT_TYPE;
+use protocol::headers::{CONTENT_TYPE, ZSTD};
 
 use crate::{Headers, Message, Value};
 
@@ -11,8 +11,8 @@ const PERSISTENT: u8 = 2;
 /// `delivery-mode` of one that need not.
 const TRANSIENT: u8 = 1;
 
-/// The AMQP properties of a message whose limits were checked.
-pub(super) fn properties(message: &Message) -> BasicProperties {
+/// The AMQP properties of a message whose limits were checked, and whose body may be compressed.
+pub(super) fn properties(message: &Message, is_compressed: bool) -> BasicProperties {
     let mut table = FieldTable::default();
     for (name, value) in message.headers.iter() {
         table.insert(name.into(), to_amqp(value));
@@ -26,6 +26,9 @@ pub(super) fn properties(message: &Message) -> BasicProperties {
         .with_content_type(CONTENT_TYPE.into())
         .with_delivery_mode(mode)
         .with_headers(table);
+    if is_compressed {
+        properties = properties.with_content_encoding(ZSTD.into());
+    }
     if let Some(kind) = &message.kind {
         properties = properties.with_type(kind.as_str().into());
     }
@@ -47,7 +50,8 @@ pub(super) fn properties(message: &Message) -> BasicProperties {
     properties
 }
 
-/// The message in AMQP properties and a body. Headers of types we never send are left out.
+/// The message that AMQP properties and a body, as it is, make. Headers of types we never send
+/// are left out.
 pub(super) fn message(properties: &BasicProperties, body: Vec<u8>) -> Message {
     let text = |value: &Option<ShortString>| value.as_ref().map(ToString::to_string);
     let expiration = properties
@@ -70,8 +74,10 @@ pub(super) fn message(properties: &BasicProperties, body: Vec<u8>) -> Message {
         app_id: text(properties.app_id()),
         expiration: expiration.map(Duration::from_millis),
         persistent: *properties.delivery_mode() == Some(PERSISTENT),
+        zstd: false,
         headers,
         body: body.into(),
+        unreadable: None,
     }
 }
 
@@ -115,14 +121,17 @@ mod tests {
             app_id: Some("a".to_owned()),
             expiration: Some(Duration::from_millis(1500)),
             persistent: true,
+            zstd: false,
             headers: Headers::default()
                 .with("a", "text")
                 .with("b", -7)
                 .with("c", true),
             body: bytes::Bytes::from_static(b"{}"),
+            unreadable: None,
         };
-        assert_eq!(message(&properties(&original), b"{}".to_vec()), original);
+        let there = properties(&original, false);
+        assert_eq!(message(&there, b"{}".to_vec()), original);
         let empty = Message::default();
-        assert_eq!(message(&properties(&empty), Vec::new()), empty);
+        assert_eq!(message(&properties(&empty, false), Vec::new()), empty);
     }
 }

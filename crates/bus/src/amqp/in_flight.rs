@@ -9,6 +9,7 @@ use protocol::headers;
 use tokio::sync::oneshot;
 
 use super::codec;
+use super::encoding::Outgoing;
 use super::woken::Woken;
 use crate::{Message, Publish, PublishError};
 
@@ -122,7 +123,8 @@ impl InFlight {
 
     /// Sends a message behind those that were sent before. It is not waited for: a broker that
     /// reads slowly, or not at all, holds up nothing but its own confirmations.
-    pub(super) fn send(&mut self, channel: &Arc<Channel>, publish: Publish, done: Done) {
+    pub(super) fn send(&mut self, channel: &Arc<Channel>, outgoing: Outgoing, done: Done) {
+        let publish = &outgoing.publish;
         let sent = Sent {
             key: Key::of(&publish.message),
             routing_key: publish.routing_key.clone(),
@@ -131,7 +133,7 @@ impl InFlight {
             bytes: publish.message.body.len(),
             done: Some(done),
         };
-        self.push(sent, Box::pin(confirmed(Arc::clone(channel), publish)));
+        self.push(sent, Box::pin(confirmed(Arc::clone(channel), outgoing)));
     }
 
     fn push(&mut self, sent: Sent, mut confirm: Confirm) {
@@ -264,19 +266,23 @@ impl InFlight {
 }
 
 /// Hands a message to the connection, and waits for the broker's word.
-async fn confirmed(channel: Arc<Channel>, publish: Publish) -> lapin::Result<Confirmed> {
+async fn confirmed(channel: Arc<Channel>, outgoing: Outgoing) -> lapin::Result<Confirmed> {
     let confirm = {
-        let Publish {
-            exchange,
-            routing_key,
-            mandatory,
-            message,
-        } = publish;
+        let Outgoing {
+            publish:
+                Publish {
+                    exchange,
+                    routing_key,
+                    mandatory,
+                    message,
+                },
+            is_compressed,
+        } = outgoing;
         let options = BasicPublishOptions {
             mandatory,
             ..BasicPublishOptions::default()
         };
-        let properties = codec::properties(&message);
+        let properties = codec::properties(&message, is_compressed);
         channel
             .basic_publish(
                 exchange.as_str().into(),

@@ -15,12 +15,13 @@ use tracing::{debug, info};
 
 use super::acks::{Acks, Settled};
 use super::asking::Links;
+use super::encoding::Encoding;
 use super::nodes::{self, Node};
 use super::watcher::Watcher;
-use super::{ANSWER_TIME, CLOSE_TIME, Endpoint, codec, fault};
+use super::{ANSWER_TIME, CLOSE_TIME, Endpoint, fault};
 use crate::bus::Cancel;
 use crate::topology::{Exchange, Lifetime, Overflow};
-use crate::{Consumer, Delivery, Error, Link, Queue, Settle};
+use crate::{Consumer, Delivery, Error, Link, Message, Queue, Settle};
 
 /// One connection for consuming.
 pub(super) struct AmqpLink {
@@ -29,6 +30,7 @@ pub(super) struct AmqpLink {
     watcher: tokio::sync::Mutex<Watcher>,
     exchanges: Mutex<Vec<Exchange>>,
     queue_ttl_ms: Option<u32>,
+    encoding: Arc<Encoding>,
 }
 
 impl AmqpLink {
@@ -67,6 +69,7 @@ impl AmqpLink {
             connection,
             exchanges: Mutex::new(Exchange::all(&endpoint.options.names)),
             queue_ttl_ms,
+            encoding: Arc::clone(&endpoint.encoding),
         })
     }
 
@@ -210,6 +213,7 @@ impl Link for AmqpLink {
             channel,
             tag: consumer.tag(),
         };
+        let encoding = Arc::clone(&self.encoding);
         let deliveries = consumer
             .take_while(|next| {
                 if let Err(error) = next {
@@ -217,14 +221,19 @@ impl Link for AmqpLink {
                 }
                 std::future::ready(next.is_ok())
             })
-            .filter_map(move |next| {
-                std::future::ready(next.ok().map(|next| match &acks {
-                    Some(acks) => {
-                        let settle = acks.settle(next.delivery_tag);
-                        delivery(next, settle)
+            .filter_map(|next| std::future::ready(next.ok()))
+            .then(move |mut next| {
+                let encoding = Arc::clone(&encoding);
+                let settle = acks.as_ref().map(|acks| acks.settle(next.delivery_tag));
+                async move {
+                    let message = encoding
+                        .decode(&next.properties, std::mem::take(&mut next.data))
+                        .await;
+                    match settle {
+                        Some(settle) => delivery(message, &next, settle),
+                        None => delivery(message, &next, Settled),
                     }
-                    None => delivery(next, Settled),
-                }))
+                }
             });
         Ok(Consumer::new(deliveries.boxed(), canceller))
     }
@@ -261,9 +270,9 @@ impl Cancel for Canceller {
     }
 }
 
-fn delivery(delivery: AmqpDelivery, settle: impl Settle + 'static) -> Delivery {
+fn delivery(message: Message, delivery: &AmqpDelivery, settle: impl Settle + 'static) -> Delivery {
     Delivery::new(
-        codec::message(&delivery.properties, delivery.data),
+        message,
         delivery.exchange.to_string(),
         delivery.routing_key.to_string(),
         delivery.redelivered,

@@ -8,6 +8,7 @@
 mod acks;
 mod asking;
 mod codec;
+mod encoding;
 mod fault;
 mod in_flight;
 mod link;
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 
 use crate::{Bus, BusState, Error, Link, Publish, PublishError, QueueState, Stats};
 use asking::Links;
+use encoding::Encoding;
 use link::AmqpLink;
 use nodes::Nodes;
 pub use options::{Options, Tls};
@@ -56,6 +58,7 @@ pub struct AmqpBus {
 struct Endpoint {
     options: Options,
     nodes: Nodes,
+    encoding: Arc<Encoding>,
 }
 
 impl AmqpBus {
@@ -68,6 +71,7 @@ impl AmqpBus {
     pub fn start(options: Options) -> Result<Self, Error> {
         let endpoint = Arc::new(Endpoint {
             nodes: Nodes::new(&options)?,
+            encoding: Encoding::of(&options),
             options,
         });
         let publishers = usize::from(endpoint.options.pool_size.get());
@@ -102,9 +106,10 @@ impl AmqpBus {
 #[async_trait]
 impl Bus for AmqpBus {
     async fn publish(&self, publish: Publish) -> Result<(), PublishError> {
+        let encoding = &self.endpoint.encoding;
         publish
             .message
-            .check(&publish.exchange, &publish.routing_key)?;
+            .check(&publish.exchange, &publish.routing_key, encoding.limit())?;
         if publish.gives_way()
             && let Some(reason) = self.states.blocked()
         {
@@ -116,7 +121,7 @@ impl Bus for AmqpBus {
         let publisher = self
             .publisher_of(&publish)
             .ok_or(PublishError::Disconnected)?;
-        publisher.publish(publish).await
+        publisher.publish(encoding.encode(publish).await).await
     }
 
     async fn connected(&self) {

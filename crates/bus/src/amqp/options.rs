@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use protocol::Names;
 
-use crate::{Backoff, Error};
+use crate::{Backoff, Error, MAX_MESSAGE_SIZE};
 
 /// Longest frame in bytes that is asked for, where the URL does not say otherwise.
 ///
@@ -33,6 +33,11 @@ pub struct Options {
     pub pool_size: NonZeroU8,
     /// Time without a consumer after which a reply queue is removed (`x-expires`).
     pub queue_ttl: Option<Duration>,
+    /// Bodies with more bytes, at least [`COMPRESSIBLE`](crate::COMPRESSIBLE), are compressed
+    /// where the receiver reads that; `None` for never.
+    pub compression_threshold: Option<usize>,
+    /// Most bytes of a body, before compression and after decompression.
+    pub max_message_size: usize,
     /// When a lost connection for publishing is tried again; without limit, because who
     /// consumes decides when to give up.
     pub backoff: Backoff,
@@ -62,6 +67,8 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             pool_size: NonZeroU8::MIN,
             queue_ttl: None,
+            compression_threshold: Some(64 << 10),
+            max_message_size: MAX_MESSAGE_SIZE,
             backoff: Backoff::default(),
             names: Names::default(),
             connection_name: "open-discovery".to_owned(),

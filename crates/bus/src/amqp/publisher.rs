@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
+use super::encoding::Outgoing;
 use super::in_flight::{Done, InFlight};
 use super::link::{declare_exchanges, in_time};
 use super::nodes::Node;
@@ -18,7 +19,7 @@ use super::states::States;
 use super::watcher::{Turn, Watcher};
 use super::{ANSWER_TIME, CLOSE_TIME, Endpoint};
 use crate::topology::Exchange;
-use crate::{BusState, Error, Publish, PublishError, Stats};
+use crate::{BusState, Error, PublishError, Stats};
 
 /// Messages of each kind that wait to be sent.
 const WAITING: usize = 1024;
@@ -29,7 +30,7 @@ const BATCH: usize = 64;
 const GRACE: Duration = Duration::from_millis(500);
 
 struct Job {
-    publish: Publish,
+    outgoing: Outgoing,
     done: Done,
 }
 
@@ -78,8 +79,8 @@ impl Publisher {
         }
     }
 
-    pub(super) async fn publish(&self, publish: Publish) -> Result<(), PublishError> {
-        let gives_way = publish.gives_way();
+    pub(super) async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        let gives_way = outgoing.publish.gives_way();
         if self.line.borrow().connection.is_none() {
             return Err(PublishError::Disconnected);
         }
@@ -90,7 +91,7 @@ impl Publisher {
         };
         let (done_in, done) = oneshot::channel();
         let job = Job {
-            publish,
+            outgoing,
             done: done_in,
         };
         let mut confirmed = pin!(async {
@@ -264,7 +265,9 @@ impl Task {
             tokio::select! {
                 settled = in_flight.settle_some(), if in_flight.len() > 0 => {
                     if let Err(error) = settled {
-                        break Error::Lost(error.to_string());
+                        let fault = error.to_string();
+                        self.shared.endpoint.encoding.learn(&fault);
+                        break Error::Lost(fault);
                     }
                 }
                 received = self.jobs.receive(&mut batch, is_blocked),
@@ -273,10 +276,10 @@ impl Task {
                     if !received {
                         break Error::Closed;
                     }
-                    for Job { publish, done } in batch.drain(..) {
+                    for Job { outgoing, done } in batch.drain(..) {
                         match &alarm {
                             Some(alarm) => alarm.refuse(done),
-                            None => in_flight.send(&channel, publish, done),
+                            None => in_flight.send(&channel, outgoing, done),
                         }
                     }
                 }

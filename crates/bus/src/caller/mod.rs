@@ -44,6 +44,8 @@ pub struct CallRequest {
     pub message_id: String,
     /// It stands for a key of the caller: the same call again gets the same answer.
     pub idempotent: bool,
+    /// Every worker of the category reads requests that are compressed with zstd.
+    pub workers_read_zstd: bool,
     /// Waits for the category's first worker, which makes the work queue, until the deadline.
     pub waits_for_worker: bool,
     /// Arguments that are mirrored in headers: the header's name behind its prefix, in lower
@@ -87,6 +89,9 @@ pub enum CallError {
          look at what it was to change before calling again"
     )]
     OutcomeUnknown(String),
+    /// The answer of a worker cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
     /// The request cannot be sent.
     #[error("the request cannot be sent: {0}")]
     Limit(String),

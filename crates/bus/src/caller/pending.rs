@@ -249,6 +249,7 @@ impl PendingCall {
         match error {
             PublishError::Unroutable(_) => CallError::Unroutable(category),
             PublishError::Limit(why) => CallError::Limit(why),
+            error @ PublishError::TooLarge { .. } => CallError::Limit(error.to_string()),
             PublishError::Blocked { reason, .. } => CallError::Blocked { category, reason },
             PublishError::Busy(_) | PublishError::Lost | PublishError::Disconnected => {
                 CallError::Busy(category)
@@ -263,6 +264,7 @@ impl PendingCall {
             .with(headers::PROTOCOL_VERSION, mcp::MODERN_VERSION)
             .with(headers::METHOD, request.method)
             .with(headers::NAME, request.name.as_str())
+            .with(headers::ACCEPT_ENCODING, headers::ZSTD)
             .with(headers::DEADLINE, self.deadline_unix_ms);
         if request.idempotent {
             headers.insert(headers::IDEMPOTENT, true);
@@ -288,8 +290,10 @@ impl PendingCall {
                 app_id: Some(self.replies.instance().to_owned()),
                 expiration: Some(left.min(self.replies.message_ttl())),
                 persistent: true,
+                zstd: request.workers_read_zstd,
                 headers,
                 body: request.body.clone(),
+                unreadable: None,
             },
         }
     }

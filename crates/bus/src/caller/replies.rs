@@ -197,14 +197,22 @@ impl Replies {
         if message.headers.is_true(headers::FINAL) {
             let mut waiting = self.lock();
             if let Some(waiting) = waiting.remove(correlation_id) {
+                let answer = match message.unreadable {
+                    None => Ok(message.body),
+                    Some(why) => Err(CallError::Unreadable(why)),
+                };
                 // The caller may have gone in this moment.
-                let _ = waiting.answer.send(Ok(message.body));
+                let _ = waiting.answer.send(answer);
             }
             return None;
         }
         match message.kind.as_deref() {
             Some(headers::kind::STARTED) => return self.asked(&message),
             Some(headers::kind::WITHDRAWN) => self.withdrawn(&message, correlation_id),
+            _ if message.unreadable.is_some() => {
+                let why = message.unreadable;
+                debug!(correlation_id, why, "a notification cannot be read");
+            }
             _ => {
                 if let Some(waiting) = self.lock().get(correlation_id)
                     && waiting.frames.try_send(frame(&message)).is_err()

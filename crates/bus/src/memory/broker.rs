@@ -119,14 +119,14 @@ impl Broker {
         Ok((id, receiver))
     }
 
-    pub(super) fn publish(&self, publish: &Publish) -> Result<(), PublishError> {
+    pub(super) fn publish(&self, publish: &Publish, limit: usize) -> Result<(), PublishError> {
         let Publish {
             exchange,
             routing_key,
             mandatory,
             message,
         } = publish;
-        message.check(exchange, routing_key)?;
+        message.check(exchange, routing_key, limit)?;
         let frame = frame::encode(message)?;
         let expires_at = message
             .expiration

@@ -44,11 +44,13 @@ mod tests {
             app_id: None,
             expiration: Some(Duration::from_millis(1500)),
             persistent: true,
+            zstd: false,
             headers: Headers::default()
                 .with("a", "text")
                 .with("b", 7)
                 .with("c", true),
             body: Bytes::from_static(b"{\"x\":1.0}"),
+            unreadable: None,
         };
         assert_eq!(decode(&encode(&message).unwrap()).unwrap(), message);
         assert!(decode(&Bytes::from_static(b"\0\0\0\xff{}")).is_none());

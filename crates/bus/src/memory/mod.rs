@@ -16,7 +16,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::{Bus, BusState, Error, Link, Publish, PublishError, QueueState, Stats};
+use crate::{
+    Bus, BusState, Error, Link, MAX_MESSAGE_SIZE, Publish, PublishError, QueueState, Stats,
+};
 use broker::Broker;
 use link::MemoryLink;
 
@@ -26,6 +28,7 @@ pub struct MemoryBus {
     broker: Arc<Broker>,
     stats: Arc<Stats>,
     state: Arc<watch::Sender<BusState>>,
+    max_message_size: usize,
 }
 
 impl MemoryBus {
@@ -33,9 +36,19 @@ impl MemoryBus {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            max_message_size: MAX_MESSAGE_SIZE,
             broker: Arc::default(),
             stats: Arc::default(),
             state: Arc::new(watch::Sender::new(BusState::Connected)),
+        }
+    }
+
+    /// The same bus for somebody who refuses to send bodies with more bytes.
+    #[must_use]
+    pub fn with_max_message_size(self, bytes: usize) -> Self {
+        Self {
+            max_message_size: bytes,
+            ..self
         }
     }
 
@@ -86,7 +99,7 @@ impl Bus for MemoryBus {
         loop {
             let now = state.borrow_and_update().clone();
             match now {
-                BusState::Connected => return self.broker.publish(&publish),
+                BusState::Connected => return self.broker.publish(&publish, self.max_message_size),
                 BusState::Disconnected => return Err(PublishError::Disconnected),
                 BusState::Blocked(reason) if publish.gives_way() => {
                     return Err(PublishError::Blocked {

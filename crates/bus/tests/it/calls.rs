@@ -35,6 +35,7 @@ pub(crate) fn request(body: &str, timeout: Duration) -> CallRequest {
         timeout,
         message_id: uuid::Uuid::new_v4().to_string(),
         idempotent: false,
+        workers_read_zstd: true,
         waits_for_worker: false,
         params: Vec::new(),
         trace: vec![(headers::TRACEPARENT, "00-0-0-01".to_owned())],
@@ -56,6 +57,7 @@ pub(crate) async fn reply(
             .with(headers::SEQ, seq)
             .with(headers::FINAL, last)
             .with(headers::INSTANCE, "worker-1"),
+        zstd: to.message.accepts_zstd(),
         body: body.into(),
         ..Message::default()
     };

@@ -7,6 +7,7 @@
 )]
 
 mod alarms;
+mod bodies;
 mod calls;
 mod grants;
 mod letters;

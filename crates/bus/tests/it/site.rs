@@ -67,10 +67,24 @@ impl Site {
         let node = Node::start().await.expect("a broker: run scripts/test");
         let bus = connect(&node.amqp_url("/"));
         within(bus.connected()).await;
+        Self::of(node, bus)
+    }
+
+    /// A node and a bus on it.
+    pub(crate) fn of(node: Node, bus: Arc<dyn Bus>) -> Self {
         Self {
             bus,
             names: Names::default(),
             kind: Kind::OwnNode(node),
+        }
+    }
+
+    /// The address of the broker.
+    pub(crate) fn url(&self) -> String {
+        match &self.kind {
+            Kind::Memory(_) => panic!("only on RabbitMQ"),
+            Kind::RabbitMq(vhost) => vhost.url(),
+            Kind::OwnNode(node) => node.amqp_url("/"),
         }
     }
 

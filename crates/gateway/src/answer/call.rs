@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bus::{CallRequest, PendingCall};
+use bus::{COMPRESSIBLE, CallRequest, PendingCall};
 use protocol::response::RpcError;
 use service::telemetry::trace;
 use service::{Outcome, TraceContext};
@@ -85,15 +85,18 @@ impl Gateway {
         if !waits && self.queues.is_deserted(&category) {
             return Err(refusal::no_worker(&category));
         }
+        let body = call::body(request, speaker, &self.keys)?;
+        let workers_read_zstd = body.len() > COMPRESSIBLE && self.catalogue.reads_zstd(&category);
         Ok(CallRequest {
             category,
             tool,
             method,
             name,
-            body: call::body(request, speaker, &self.keys)?,
+            body,
             timeout,
             message_id: key.message_id,
             idempotent: key.is_callers,
+            workers_read_zstd,
             waits_for_worker: waits,
             params,
             trace: trace_headers(trace::current(&Span::current()).unwrap_or(context)),

@@ -44,6 +44,12 @@ impl Reader<'_> {
         let text = std::str::from_utf8(body).unwrap_or_default();
         match Envelope::parse(body).map(|envelope| envelope.kind) {
             Ok(Kind::Response { result, .. }) => self.result(body, text, result),
+            Ok(Kind::Error { id, error }) if id.is_none_or(|id| id.get() == "null") => {
+                // A worker that could not read the request does not know its id.
+                let (id, text) = (self.id.get(), error.get());
+                let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{text}}}"#);
+                self.error(&body.into(), error)
+            }
             Ok(Kind::Error { error, .. }) => self.error(body, error),
             _ => self.malformed(),
         }
@@ -217,6 +223,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             message_id: String::new(),
             idempotent: false,
+            workers_read_zstd: false,
             waits_for_worker: false,
             params: Vec::new(),
             trace: Vec::new(),
@@ -325,6 +332,20 @@ mod tests {
             (code::POISON, Outcome::ProtocolError),
         ] {
             check(&body(code), false, &body(code), outcome);
+        }
+    }
+
+    #[test]
+    fn an_error_without_an_id_belongs_to_the_call_all_the_same() {
+        let expected = r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32600,"message":"m"}}"#;
+        for sent in [
+            expected.replace(":7", ":null"),
+            expected.replace("\"id\":7,", ""),
+        ] {
+            for is_modern in [true, false] {
+                let (reply, _) = reply(method::TOOLS_CALL, &sent, is_modern);
+                assert_eq!(reply.body, expected);
+            }
         }
     }
 

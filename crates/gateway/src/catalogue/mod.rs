@@ -68,6 +68,12 @@ impl Catalogue {
         registry.crews()
     }
 
+    /// Whether every worker of a category reads compressed requests, and there is one.
+    pub(crate) fn reads_zstd(&self, category: &Category) -> bool {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.reads_zstd(category)
+    }
+
     /// Waits until the catalogue has what is looked for, which may never be.
     pub(crate) async fn appears(&self, mut is_there: impl FnMut(&Snapshot) -> bool) {
         let mut snapshot = self.snapshot.clone();

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{Announcement, Category, Digest, Instance};
+use protocol::{Announcement, Category, Digest, Instance, headers};
 use semver::Version;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -47,6 +47,8 @@ struct Live {
     digest: String,
     offer: Arc<Offer>,
     last_word: Instant,
+    /// See [`Announcement::encodings`].
+    reads_zstd: bool,
     /// See [`Digest::taken_up_to`].
     taken_up_to: Option<u64>,
 }
@@ -70,6 +72,7 @@ impl Registry {
     /// Takes a whole announcement; items that are not acceptable are logged and left out.
     pub(crate) fn announce(&mut self, announcement: Announcement, now: Instant) {
         let instance = announcement.instance.clone();
+        let reads_zstd = announcement.encodings.iter().any(|it| it == headers::ZSTD);
         if let Some(live) = self
             .instances
             .get_mut(&instance)
@@ -99,6 +102,7 @@ impl Registry {
             digest: announcement.digest,
             offer,
             last_word: now,
+            reads_zstd,
             taken_up_to: None,
         };
         self.instances.insert(instance, live);
@@ -153,6 +157,16 @@ impl Registry {
             crew.taken_up_to = crew.taken_up_to.max(live.taken_up_to);
         }
         crews
+    }
+
+    /// Whether every worker of a category reads compressed requests, and there is one.
+    pub(crate) fn reads_zstd(&self, category: &Category) -> bool {
+        let mut workers = self
+            .instances
+            .iter()
+            .filter(|(instance, _)| instance.category == *category)
+            .peekable();
+        workers.peek().is_some() && workers.all(|(_, live)| live.reads_zstd)
     }
 
     /// Gives every instance a new lease: nobody could be heard until now.

@@ -117,6 +117,7 @@ fn announcement(
         version: version.to_owned(),
         site: "default".to_owned(),
         capacity: 8,
+        encodings: Vec::new(),
         digest: String::new(),
         tools,
         resources,
@@ -469,4 +470,22 @@ async fn the_hub_is_told_of_changes_after_the_first_workers_were_heard() {
         ended = running => panic!("the listener ended: {ended:?}"),
         () = script => {}
     }
+}
+
+#[test]
+fn requests_are_compressed_where_every_worker_reads_that() {
+    let mut registry = Registry::default();
+    let category: Category = "network".parse().unwrap();
+    assert!(!registry.reads_zstd(&category), "nobody is there");
+    let mut announce = |instance: &str, encodings: &[&str]| {
+        let mut announcement = announcement(instance, "network", "1.0.0", [&[]; 4]);
+        announcement.encodings = encodings.iter().map(|it| (*it).to_owned()).collect();
+        registry.announce(announcement, Instant::now());
+        registry.reads_zstd(&category)
+    };
+    assert!(announce("a", &["br", "zstd"]));
+    assert!(announce("b", &["zstd"]));
+    assert!(!announce("c", &[]));
+    registry.goodbye(speaker("c", "network"), Instant::now());
+    assert!(registry.reads_zstd(&category));
 }

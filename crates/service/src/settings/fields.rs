@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AllowedHosts, AllowedOrigins, AmqpUrl, AmqpUrls, ExchangeName, Host, LoadBalance, LogFilter,
-    LogFormat, Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret, SessionKeys,
-    SessionTtl, Site, Transports, WhenNoWorker, WhoisServers, text,
+    LogFormat, MessageSize, Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret,
+    SessionKeys, SessionTtl, Site, Transports, WhenNoWorker, WhoisServers, text,
 };
 
 /// Every setting of the platform, validated.
@@ -92,6 +92,16 @@ pub struct Settings {
     /// address: behind a proxy all clients without either count as one.
     #[serde(deserialize_with = "text::parse")]
     pub max_calls_per_client: NonZeroU32,
+
+    /// Most bytes that the body of one message may have; a larger request or answer becomes an
+    /// error that says so. The broker has a limit of its own (`max_message_size`), which should be
+    /// no lower. The bus in memory keeps to it as well.
+    pub amqp_max_message_size: MessageSize,
+    /// Requests and answers with more bytes than this, and more than 1 KiB, are compressed with
+    /// zstd where the other side says that it reads that. `0` compresses nothing; compressed ones
+    /// are read in any case.
+    #[serde(deserialize_with = "text::parse")]
+    pub amqp_compression_threshold: u32,
 
     /// Longest time that a message waits in a queue. The deadline of a call shortens it, never
     /// lengthens it.
@@ -206,6 +216,8 @@ impl Default for Settings {
             when_no_worker: WhenNoWorker::default(),
             max_calls_per_category: limit(4096),
             max_calls_per_client: limit(2048),
+            amqp_max_message_size: MessageSize::default(),
+            amqp_compression_threshold: 64 << 10,
             amqp_message_ttl: Milliseconds::of(3_600_000),
             amqp_queue_ttl: None,
             amqp_reconnect_delay: Milliseconds::of(100),

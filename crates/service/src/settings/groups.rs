@@ -56,6 +56,11 @@ pub(super) const GROUPS: &[Group] = &[
         keys: &["max_calls_per_category", "max_calls_per_client"],
     },
     Group {
+        title: "Messages",
+        about: "What one message on the bus may be.",
+        keys: &["amqp_max_message_size", "amqp_compression_threshold"],
+    },
+    Group {
         title: "Time to live",
         about: "What the broker forgets, and when.",
         keys: &["amqp_message_ttl", "amqp_queue_ttl"],

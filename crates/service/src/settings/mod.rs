@@ -25,6 +25,7 @@ mod problem;
 mod process;
 mod reference;
 mod session;
+mod size;
 mod text;
 mod web;
 
@@ -41,4 +42,5 @@ pub use problem::{Origin, Problem, Warning};
 pub use process::{LogFilter, Site};
 pub use reference::reference_markdown;
 pub use session::{SessionKeys, SessionTtl};
+pub use size::MessageSize;
 pub use web::{AllowedHosts, AllowedOrigins};

@@ -5,6 +5,7 @@
 
 mod broker;
 mod connection;
+mod messages;
 mod names;
 mod operator;
 mod own_broker;

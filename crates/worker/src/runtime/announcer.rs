@@ -74,6 +74,7 @@ impl<'a> Announcer<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             site: worker.host_identity().site.clone(),
             capacity: runtime.capacity,
+            encodings: vec![headers::ZSTD.to_owned()],
             tools: worker.announced_tools(),
             resources: worker.announced_resources(),
             resource_templates: worker.announced_templates(),
@@ -181,6 +182,9 @@ impl<'a> Announcer<'a> {
         let publish = Publish::broadcast(Names::CONTROL, key, message);
         match timeout(ANNOUNCE_TIME, self.runtime.bus.publish(publish)).await {
             Ok(Ok(())) => {}
+            Ok(Err(error)) if error.is_final() => {
+                tracing::error!(method, %error, "this worker cannot be announced");
+            }
             Ok(Err(error)) => tracing::debug!(method, %error, "not announced"),
             Err(_) => tracing::debug!(method, "not announced in time"),
         }

@@ -3,8 +3,11 @@ use std::time::Duration;
 
 use bus::{Bus, Headers, Message, Publish, PublishError};
 use bytes::Bytes;
-use protocol::{LogLevel, control, headers, mcp, response};
+use protocol::mcp::code;
+use protocol::response::RpcError;
+use protocol::{Envelope, Kind, LogLevel, control, headers, mcp, response};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -22,6 +25,8 @@ pub(super) struct Replies {
     exchange: String,
     reply_to: String,
     correlation_id: Option<String>,
+    /// The caller reads compressed replies.
+    zstd: bool,
     instance: String,
     sequence: i64,
     /// When the caller stops waiting.
@@ -75,6 +80,7 @@ impl Replies {
             exchange: exchange.unwrap_or_default().to_owned(),
             reply_to: message.reply_to.clone()?,
             correlation_id: message.correlation_id.clone(),
+            zstd: message.accepts_zstd(),
             instance: instance.to_owned(),
             sequence: 0,
             until,
@@ -136,13 +142,17 @@ impl Replies {
     /// Publishes until the broker confirms, for as long as the caller waits: a broker that is
     /// away or short of a resource for minutes must not cost good answers. A second copy does no
     /// harm: the first final reply of a correlation id wins.
-    async fn confirmed(&self, publish: Publish) -> Sent {
+    async fn confirmed(&self, mut publish: Publish) -> Sent {
         let until = self.until;
         loop {
             let error = match timeout_at(until, self.bus.publish(publish.clone())).await {
                 Ok(Ok(())) => return Sent::Confirmed,
                 Ok(Err(PublishError::Unroutable(_))) => return Sent::Nobody,
-                Ok(Err(error @ PublishError::Limit(_))) => {
+                Ok(Err(error @ PublishError::TooLarge { .. })) if replace(&mut publish, &error) => {
+                    tracing::warn!(%error, "an answer was replaced by an error");
+                    continue;
+                }
+                Ok(Err(error)) if error.is_final() => {
                     // No worker could send this.
                     tracing::error!(%error, reply_to = self.reply_to, "a reply was dropped");
                     return Sent::Nobody;
@@ -190,12 +200,33 @@ impl Replies {
                 kind: Some(kind.to_owned()),
                 correlation_id: self.correlation_id.clone(),
                 app_id: Some(self.instance.clone()),
+                zstd: self.zstd,
                 headers,
                 body,
                 ..Message::default()
             },
         }
     }
+}
+
+/// Puts an error in the place of an answer that is too large to be sent; false where there is no
+/// answer, or it is that error already.
+fn replace(publish: &mut Publish, why: &PublishError) -> bool {
+    let message = &mut publish.message;
+    if message.kind.as_deref() != Some(headers::kind::RESPONSE) {
+        return false;
+    }
+    let text = format!("the answer cannot be sent: {why}; ask for less, or for a part of it");
+    let error = RpcError::new(code::INTERNAL_ERROR, text).data(json!({ "retryable": false }));
+    let answer = message.body.clone();
+    let id = match Envelope::parse(&answer).map(|envelope| envelope.kind) {
+        Ok(Kind::Response { id, .. }) => Some(id),
+        _ => None,
+    };
+    let body = response::error(id, &error);
+    message.kind = Some(headers::kind::ERROR.to_owned());
+    message.body = body.into();
+    true
 }
 
 /// Type and body of the message that a notification becomes.

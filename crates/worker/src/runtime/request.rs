@@ -42,6 +42,13 @@ pub(super) struct Refused {
 impl Request {
     /// Reads a message and checks that its headers mirror its body.
     pub(super) fn read(message: &Message, worker: &Worker) -> Result<Self, Refused> {
+        if let Some(why) = &message.unreadable {
+            let error = format!("the request cannot be read: {why}");
+            return Err(Refused {
+                id: None,
+                error: RpcError::new(code::INVALID_REQUEST, error),
+            });
+        }
         let envelope = Envelope::parse(&message.body).map_err(|error| Refused {
             id: None,
             error: RpcError::from(&error),

@@ -32,6 +32,7 @@ async fn a_worker_announces_its_tools_once_it_consumes() {
     assert_eq!(news.instance.category, category());
     assert_eq!(news.site, "dc-1");
     assert_eq!(news.capacity, 12);
+    assert_eq!(news.encodings, ["zstd"]);
     assert_eq!(news.version, env!("CARGO_PKG_VERSION"));
     assert_eq!(news.digest, news.digest());
     let names: Vec<String> = news

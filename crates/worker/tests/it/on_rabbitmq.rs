@@ -118,6 +118,7 @@ impl Site {
             timeout: Duration::from_secs(20),
             message_id: id.to_owned(),
             idempotent,
+            workers_read_zstd: true,
             waits_for_worker: false,
             params: Vec::new(),
             trace: Vec::new(),
@@ -356,4 +357,24 @@ async fn notifications_come_in_order_and_events_reach_who_listens() {
     assert_eq!(event.change(), Some(Change::ToolsListChanged));
     site.stop().await;
     site.tasks.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_decompresses_beyond_the_limit_is_refused_and_never_inflated() {
+    let mut site = Site::new().await;
+    let mut settings = (*site.process.settings).clone();
+    settings.amqp_max_message_size = "65536".parse().unwrap();
+    site.process = Process::new("test", settings);
+    site.spawn(lab::worker());
+    site.consumed().await;
+    let host =
+        |bytes: usize| json!({ "name": "probe", "arguments": { "host": "a".repeat(bytes) } });
+    let refused = answer(site.call_with("probe", "a", &host(9 << 20))).await;
+    for part in ["-32600", "cannot be read", "AMQP_MAX_MESSAGE_SIZE"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    // Compressed as well, and within the limit: it is read, and the argument is no host.
+    let read = answer(site.call_with("probe", "b", &host(65_000))).await;
+    assert!(read.contains("invalid_arguments"), "{read}");
+    site.stop().await;
 }

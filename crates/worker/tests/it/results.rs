@@ -1,6 +1,11 @@
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::lab;
+use protocol::ToolError;
+use serde_json::{Value, json};
+use worker::Tool;
+
+use crate::lab::{self, Nothing, Text};
+use crate::site::{Site, worker};
 
 #[tokio::test]
 async fn a_result_is_an_object_with_a_summary() {
@@ -91,4 +96,36 @@ async fn an_unknown_tool_is_a_protocol_error_that_lists_the_known_ones() {
         message.contains("reboot") && message.contains("probe, share, sleep"),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn a_result_that_is_too_large_to_be_sent_becomes_an_error_that_says_so() {
+    let letters = |name, bytes| {
+        Tool::new(name, move |_, _: Nothing| async move {
+            let text = "x".repeat(bytes);
+            Ok::<_, ToolError>(Text { text })
+        })
+    };
+    let tools = [letters("large", 100_000), letters("small", 100)];
+    let mut site = Site::new().await;
+    let bus = site.memory.clone().with_max_message_size(65_536);
+    site.start_on(worker(1, tools), Arc::new(bus)).await;
+    // With a key of its caller it is an answer that others cannot be told, and no hang either.
+    for request in [
+        site.request("a", "large", &json!({})),
+        site.keyed("a", "k", "large", &json!({})),
+        site.keyed("a", "k", "large", &json!({})),
+    ] {
+        site.publish(request).await;
+        let reply = site.reply().await;
+        let (code, message) = reply.error();
+        assert_eq!((code, &reply.body["id"]), (-32603, &json!("a")));
+        for part in ["65536", "AMQP_MAX_MESSAGE_SIZE", "ask for less"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(reply.body["error"]["data"]["retryable"], false);
+    }
+    site.publish(site.request("b", "small", &json!({}))).await;
+    assert_eq!(site.reply().await.text().len(), 100);
+    site.all_is_settled().await;
 }

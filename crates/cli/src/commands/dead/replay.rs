@@ -171,6 +171,8 @@ fn request(
         message_id: id.to_owned(),
         // The stored answer of a key is not looked for: the operator asks for a new one.
         idempotent: false,
+        // Nobody has told who works there.
+        workers_read_zstd: false,
         waits_for_worker: false,
         params: params(letter),
         trace: vec![(dead::REPLAY_OF, letter.id().to_owned())],

@@ -38,6 +38,7 @@ impl Offer {
             version: "1.0.0".to_owned(),
             site: "default".to_owned(),
             capacity: 1000,
+            encodings: Vec::new(),
             digest: String::new(),
             tools: raw(&self.tools),
             resources: raw(&self.resources),

@@ -8,6 +8,7 @@ type Seen = (&'static str, &'static [(&'static str, &'static str)]);
 const BROKER: &str = "standalone/tests/it/settings/broker.rs";
 const CONNECTION: &str = "standalone/tests/it/settings/connection.rs";
 const LIMITS: &str = "gateway/tests/it/limits.rs";
+const MESSAGES: &str = "standalone/tests/it/settings/messages.rs";
 const NAMES: &str = "standalone/tests/it/settings/names.rs";
 const NO_WORKER: &str = "standalone/tests/it/no_worker.rs";
 const OWN_BROKER: &str = "standalone/tests/it/settings/own_broker.rs";
@@ -49,6 +50,8 @@ const SEEN: &[Seen] = &[
     ("WHEN_NO_WORKER", &[(NO_WORKER, "category_that_is_set_to_queue_waits_for_a_worker_that_starts_later")]),
     ("MAX_CALLS_PER_CATEGORY", &[(LIMITS, "a_flooded_category_is_refused_at_once_while_another_is_answered_at_once")]),
     ("MAX_CALLS_PER_CLIENT", &[(LIMITS, "one_client_cannot_take_everything")]),
+    ("AMQP_MAX_MESSAGE_SIZE", &[(MESSAGES, "a_call_that_is_larger_than_a_message_may_be_is_refused_with_its_size")]),
+    ("AMQP_COMPRESSION_THRESHOLD", &[(MESSAGES, "requests_above_the_threshold_are_compressed")]),
     ("AMQP_MESSAGE_TTL", &[(TIME_TO_LIVE, "a_queued_call_expires_at_the_broker")]),
     ("AMQP_QUEUE_TTL", &[(TIME_TO_LIVE, "reply_queues_expire_and_work_queues_never")]),
     ("AMQP_CONNECTION_TIMEOUT", &[(CONNECTION, "a_broker_that_never_answers_is_given_up_in_time")]),

@@ -232,5 +232,9 @@ async fn tell_answers(memory: &Memory, queue: &str) -> Option<()> {
 
 async fn send(memory: &Memory, queue: &str, message: bus::Message) -> Option<()> {
     let publish = memory.publish(Publish::to_queue(queue, message));
-    timeout(STEP_TIME, publish).await.ok()?.ok()
+    match timeout(STEP_TIME, publish).await.ok()? {
+        // What follows may be sent all the same.
+        Err(error) if !error.is_final() => None,
+        _ => Some(()),
+    }
 }

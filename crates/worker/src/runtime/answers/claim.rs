@@ -239,6 +239,10 @@ impl Memory {
     /// Publishes until the broker confirms.
     async fn confirmed(&self, publish: Publish) {
         while let Err(error) = self.bus.publish(publish.clone()).await {
+            if error.is_final() {
+                tracing::warn!(%error, "other workers are not told of an answer");
+                return;
+            }
             tracing::debug!(%error, "a message on answers was not confirmed");
             sleep(PAUSE).await;
             self.bus.connected().await;
