@@ -47,6 +47,9 @@ impl<'a> Members<'a> {
     }
 }
 
+/// Up to so many keys of an object are compared one by one.
+const FEW: usize = 8;
+
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -69,10 +72,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
+                let mut members: Vec<(Cow<'de, str>, _)> = Vec::with_capacity(FEW);
                 let mut seen = HashSet::new();
                 while let Some(Text(key)) = map.next_key()? {
-                    if !seen.insert(key.clone()) {
+                    // Most objects are small, and comparing a few keys is faster than hashing one.
+                    let is_new = if members.len() < FEW {
+                        members.iter().all(|(name, _)| *name != key)
+                    } else {
+                        if seen.is_empty() {
+                            seen.extend(members.iter().map(|(name, _)| name.clone()));
+                        }
+                        seen.insert(key.clone())
+                    };
+                    if !is_new {
                         return Err(duplicate(&key));
                     }
                     members.push((key, map.next_value()?));
@@ -181,6 +193,21 @@ mod tests {
         assert!(Members::parse(r#"{"a":1,"\u0061":2}"#).is_err());
         assert!(reject_duplicate_keys(r#"{"a":[{"b":1,"b":2}]}"#).is_err());
         assert!(reject_duplicate_keys(r#"{"a":[{"b":1},{"b":2.5}],"c":null,"d":true}"#).is_ok());
+    }
+
+    #[test]
+    fn a_key_that_appears_twice_is_refused_among_many() {
+        let object = |n_keys: usize, last: &str| {
+            let keys = (0..n_keys).map(|number| format!("\"{number}\":0,"));
+            format!("{{{}\"{last}\":0}}", keys.collect::<String>())
+        };
+        for n_keys in 1..4 * FEW {
+            assert!(Members::parse(&object(n_keys, "new")).is_ok());
+            for number in 0..n_keys {
+                let twice = object(n_keys, &number.to_string());
+                assert!(Members::parse(&twice).is_err(), "{twice}");
+            }
+        }
     }
 
     #[test]

@@ -55,12 +55,20 @@ pub fn build(settings: &Settings, process: &str) -> Result<(Dispatch, Telemetry)
         }
         None => None,
     };
-    let spans = provider
-        .as_ref()
-        .map(|provider| export::layer(provider).with_filter(filter_fn(is_exported)));
-    let log = log(settings.log_format).with_filter(settings.rust_log.filter());
-    let subscriber = tracing_subscriber::registry().with(spans).with(log);
-    Ok((subscriber.into(), Telemetry { provider }))
+    let (format, filter) = (settings.log_format, settings.rust_log.filter());
+    let dispatch = match &provider {
+        Some(provider) => {
+            let spans = export::layer(provider).with_filter(filter_fn(is_exported));
+            let log = log(format).with_filter(filter);
+            tracing_subscriber::registry().with(spans).with(log).into()
+        }
+        // One filter for all costs less than one for each layer.
+        None => tracing_subscriber::registry()
+            .with(filter)
+            .with(log(format))
+            .into(),
+    };
+    Ok((dispatch, Telemetry { provider }))
 }
 
 impl Telemetry {
