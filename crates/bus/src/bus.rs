@@ -20,6 +20,9 @@ pub struct Publish {
     pub routing_key: String,
     /// Whether a message that no queue takes is an error.
     pub mandatory: bool,
+    /// Whether a final reply may travel in one message with others to the same queue, because
+    /// whoever reads that queue understands them (`protocol::headers::BUNDLE`). Its body is JSON.
+    pub may_share: bool,
     /// The message.
     pub message: Message,
 }
@@ -32,6 +35,7 @@ impl Publish {
             exchange: String::new(),
             routing_key: queue.into(),
             mandatory: true,
+            may_share: false,
             message,
         }
     }
@@ -43,6 +47,7 @@ impl Publish {
             exchange: exchange.to_owned(),
             routing_key,
             mandatory: false,
+            may_share: false,
             message,
         }
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::headers::{ACCEPT_ENCODING, ZSTD};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::PublishError;
 
 /// A header's value; the AMQP types `S` (long string), `l` (64-bit integer) and `t` (boolean).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Truth.
@@ -45,7 +45,7 @@ impl From<bool> for Value {
 }
 
 /// Headers by name; names are those of `protocol::headers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Headers(BTreeMap<Cow<'static, str>, Value>);
 
 impl Headers {
@@ -105,7 +105,7 @@ impl Headers {
 }
 
 /// A message: AMQP properties, headers and body.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
     /// Property `type`; a value of `protocol::headers::kind`.
     pub kind: Option<String>,
@@ -123,15 +123,12 @@ pub struct Message {
     pub persistent: bool,
     /// Whoever receives it reads bodies that are compressed with zstd; without that it is sent as
     /// it is. Says nothing on a message that was received.
-    #[serde(skip)]
     pub zstd: bool,
     /// Headers.
     pub headers: Headers,
     /// Body: UTF-8 JSON, not compressed.
-    #[serde(skip)]
     pub body: Bytes,
     /// Why a message that was received has an empty body: what it had could not be decompressed.
-    #[serde(skip)]
     pub unreadable: Option<String>,
 }
 

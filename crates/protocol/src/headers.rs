@@ -26,6 +26,9 @@ pub const DEADLINE: &str = "mcp-deadline";
 /// True on a request whose `message-id` stands for a key of its caller: whoever sends the same
 /// request under it again wants the answer that there was (boolean).
 pub const IDEMPOTENT: &str = "mcp-idempotent";
+/// True on a request whose sender takes final replies in bundles, on the queue that it names
+/// (boolean).
+pub const BUNDLE: &str = "mcp-bundle";
 /// Position of a reply in its stream, from 0 (64-bit integer).
 pub const SEQ: &str = "mcp-seq";
 /// True on the last message of a reply stream (boolean).
@@ -96,6 +99,8 @@ pub mod kind {
     pub const PROBE: &str = "probe";
     /// A JSON-RPC result.
     pub const RESPONSE: &str = "response";
+    /// Several final replies to one queue.
+    pub const BUNDLE: &str = "bundle";
     /// A JSON-RPC error.
     pub const ERROR: &str = "error";
     /// A dead letter.

@@ -8,6 +8,7 @@ use lapin::{BasicProperties, Channel, Confirmation};
 use protocol::headers;
 use tokio::sync::oneshot;
 
+use super::bundle::{self, Lanes, Turn, Waiters};
 use super::codec;
 use super::encoding::Outgoing;
 use super::woken::Woken;
@@ -66,14 +67,15 @@ struct Sent {
     is_request: bool,
     bytes: usize,
     /// Gone once the sender was told that its message is not waited for.
-    done: Option<Done>,
+    waiters: Option<Waiters>,
+    /// Its turn among those that go where it goes, if others wait for it.
+    _turn: Option<Turn>,
 }
 
 impl Sent {
-    /// Whoever does not wait any more need not know.
     fn settle(self, result: Result<(), PublishError>) {
-        if let Some(done) = self.done {
-            let _ = done.send(result);
+        if let Some(waiters) = self.waiters {
+            waiters.tell(result);
         }
     }
 }
@@ -96,6 +98,7 @@ pub(super) struct InFlight {
     entries: HashMap<u64, Entry>,
     bytes: usize,
     last: u64,
+    lanes: Lanes,
     woken: Arc<Woken>,
     returned: HashSet<Key>,
     /// Confirmed, but their returns may be to come; with whether the broker took them.
@@ -118,12 +121,40 @@ impl InFlight {
 
     /// Whether another message may be sent.
     pub(super) fn has_room(&self) -> bool {
-        self.entries.len() < MAX_MESSAGES && self.bytes < MAX_BYTES
+        self.entries.len() + self.lanes.len() < MAX_MESSAGES && self.bytes < MAX_BYTES
+    }
+
+    /// Takes a message that is to be sent. What may share a message waits for
+    /// [`InFlight::send_shared`].
+    pub(super) fn take(&mut self, channel: &Arc<Channel>, outgoing: Outgoing, done: Done) {
+        if bundle::may_share(&outgoing) {
+            self.lanes.add(outgoing.publish, done);
+        } else {
+            self.send(channel, outgoing, Waiters::One(done), None);
+        }
+    }
+
+    /// Sends what waited to share a message and may leave now.
+    pub(super) fn send_shared(&mut self, channel: &Arc<Channel>) {
+        while let Some((publish, waiters, turn)) = self.lanes.next() {
+            let outgoing = Outgoing {
+                publish,
+                is_compressed: false,
+            };
+            self.send(channel, outgoing, waiters, Some(turn));
+        }
+        self.lanes.forget_idle();
     }
 
     /// Sends a message behind those that were sent before. It is not waited for: a broker that
     /// reads slowly, or not at all, holds up nothing but its own confirmations.
-    pub(super) fn send(&mut self, channel: &Arc<Channel>, outgoing: Outgoing, done: Done) {
+    fn send(
+        &mut self,
+        channel: &Arc<Channel>,
+        outgoing: Outgoing,
+        waiters: Waiters,
+        turn: Option<Turn>,
+    ) {
         let publish = &outgoing.publish;
         let sent = Sent {
             key: Key::of(&publish.message),
@@ -131,7 +162,8 @@ impl InFlight {
             mandatory: publish.mandatory,
             is_request: publish.gives_way(),
             bytes: publish.message.body.len(),
-            done: Some(done),
+            waiters: Some(waiters),
+            _turn: turn,
         };
         self.push(sent, Box::pin(confirmed(Arc::clone(channel), outgoing)));
     }
@@ -159,8 +191,8 @@ impl InFlight {
     pub(super) fn refuse_requests(&mut self, reason: &str) {
         let entries = self.entries.values_mut().map(|entry| &mut entry.sent);
         for sent in entries.filter(|sent| sent.is_request) {
-            if let Some(done) = sent.done.take() {
-                let _ = done.send(Err(PublishError::Blocked {
+            if let Some(waiters) = sent.waiters.take() {
+                waiters.tell(Err(PublishError::Blocked {
                     reason: reason.to_owned(),
                     may_arrive: true,
                 }));
@@ -182,6 +214,9 @@ impl InFlight {
         let undecided = self.undecided.into_iter().map(|(sent, _)| sent);
         for sent in entries.chain(undecided) {
             sent.settle(Err(PublishError::Lost));
+        }
+        for done in self.lanes.into_waiting() {
+            let _ = done.send(Err(PublishError::Disconnected));
         }
     }
 
@@ -275,6 +310,7 @@ async fn confirmed(channel: Arc<Channel>, outgoing: Outgoing) -> lapin::Result<C
                     routing_key,
                     mandatory,
                     message,
+                    ..
                 },
             is_compressed,
         } = outgoing;
@@ -317,7 +353,8 @@ mod tests {
             mandatory: true,
             is_request: false,
             bytes: 0,
-            done: Some(done),
+            waiters: Some(Waiters::One(done)),
+            _turn: None,
         };
         let confirmed = async { confirmed.await.unwrap() };
         in_flight.push(sent, Box::pin(confirmed));

@@ -2,7 +2,7 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use lapin::message::Delivery as AmqpDelivery;
 use lapin::options::{
     BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions,
@@ -18,7 +18,7 @@ use super::asking::Links;
 use super::encoding::Encoding;
 use super::nodes::{self, Node};
 use super::watcher::Watcher;
-use super::{ANSWER_TIME, CLOSE_TIME, Endpoint, fault};
+use super::{ANSWER_TIME, CLOSE_TIME, Endpoint, bundle, fault};
 use crate::bus::Cancel;
 use crate::topology::{Exchange, Lifetime, Overflow};
 use crate::{Consumer, Delivery, Error, Link, Message, Queue, Settle};
@@ -229,12 +229,13 @@ impl Link for AmqpLink {
                     let message = encoding
                         .decode(&next.properties, std::mem::take(&mut next.data))
                         .await;
-                    match settle {
-                        Some(settle) => delivery(message, &next, settle),
-                        None => delivery(message, &next, Settled),
-                    }
+                    stream::iter(match settle {
+                        Some(settle) => vec![delivery(message, &next, settle)],
+                        None => settled(message, &next),
+                    })
                 }
-            });
+            })
+            .flatten();
         Ok(Consumer::new(deliveries.boxed(), canceller))
     }
 
@@ -268,6 +269,14 @@ impl Cancel for Canceller {
         })
         .await
     }
+}
+
+/// What a message brought that counts as settled.
+fn settled(message: Message, next: &AmqpDelivery) -> Vec<Delivery> {
+    let messages = bundle::unbundle(message).into_iter();
+    messages
+        .map(|message| delivery(message, next, Settled))
+        .collect()
 }
 
 fn delivery(message: Message, delivery: &AmqpDelivery, settle: impl Settle + 'static) -> Delivery {

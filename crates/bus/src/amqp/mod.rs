@@ -7,6 +7,7 @@
 
 mod acks;
 mod asking;
+mod bundle;
 mod codec;
 mod encoding;
 mod fault;

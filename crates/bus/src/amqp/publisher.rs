@@ -262,6 +262,9 @@ impl Task {
         let mut alarm: Option<Alarm> = None;
         let error = loop {
             let is_blocked = alarm.is_some();
+            if !is_blocked {
+                in_flight.send_shared(&channel);
+            }
             tokio::select! {
                 settled = in_flight.settle_some(), if in_flight.len() > 0 => {
                     if let Err(error) = settled {
@@ -279,7 +282,7 @@ impl Task {
                     for Job { outgoing, done } in batch.drain(..) {
                         match &alarm {
                             Some(alarm) => alarm.refuse(done),
-                            None => in_flight.send(&channel, outgoing, done),
+                            None => in_flight.take(&channel, outgoing, done),
                         }
                     }
                 }

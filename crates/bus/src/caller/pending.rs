@@ -265,6 +265,7 @@ impl PendingCall {
             .with(headers::METHOD, request.method)
             .with(headers::NAME, request.name.as_str())
             .with(headers::ACCEPT_ENCODING, headers::ZSTD)
+            .with(headers::BUNDLE, true)
             .with(headers::DEADLINE, self.deadline_unix_ms);
         if request.idempotent {
             headers.insert(headers::IDEMPOTENT, true);
@@ -282,6 +283,7 @@ impl PendingCall {
                 .names()
                 .tool_key(&request.category, &request.tool),
             mandatory: true,
+            may_share: false,
             message: Message {
                 kind: Some(headers::kind::REQUEST.to_owned()),
                 correlation_id: Some(correlation_id.to_owned()),

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU16;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::queue::{HandOut, MemoryQueue, Place, Stored};
-use super::{frame, topic};
+use super::topic;
 use crate::{Error, Publish, PublishError, Queue, QueueState};
 
 /// The queues of a memory bus, behind one lock that is never held across an await.
@@ -119,43 +119,42 @@ impl Broker {
         Ok((id, receiver))
     }
 
-    pub(super) fn publish(&self, publish: &Publish, limit: usize) -> Result<(), PublishError> {
+    pub(super) fn publish(&self, publish: Publish, limit: usize) -> Result<(), PublishError> {
+        let publish = Arc::new(publish);
         let Publish {
             exchange,
             routing_key,
-            mandatory,
             message,
-        } = publish;
+            ..
+        } = &*publish;
         message.check(exchange, routing_key, limit)?;
-        let frame = frame::encode(message)?;
         let expires_at = message
             .expiration
             .map(|expiration| Instant::now() + expiration);
         let mut state = self.lock();
         let mut routed = false;
         let mut result = Ok(());
-        for (name, queue) in &mut state.queues {
-            let takes = if exchange.is_empty() {
-                name == routing_key
-            } else {
-                let takes = |binding: &crate::Binding| {
+        let mut push = |queue: &mut MemoryQueue| {
+            routed = true;
+            let pushed = queue.push(Stored {
+                publish: Arc::clone(&publish),
+                expires_at,
+                returns: 0,
+            });
+            result = std::mem::replace(&mut result, Ok(())).and(pushed);
+        };
+        if exchange.is_empty() {
+            state.queues.get_mut(routing_key).map(&mut push);
+        } else {
+            let takes = |queue: &&mut MemoryQueue| {
+                queue.spec.bindings.iter().any(|binding| {
                     binding.exchange == *exchange && topic::matches(&binding.pattern, routing_key)
-                };
-                queue.spec.bindings.iter().any(takes)
+                })
             };
-            if takes {
-                routed = true;
-                let stored = Stored {
-                    frame: frame.clone(),
-                    exchange: exchange.clone(),
-                    routing_key: routing_key.clone(),
-                    expires_at,
-                    returns: 0,
-                };
-                result = result.and(queue.push(stored));
-            }
+            state.queues.values_mut().filter(takes).for_each(&mut push);
         }
-        if !routed && *mandatory {
+        drop(state);
+        if !routed && publish.mandatory {
             return Err(PublishError::Unroutable(routing_key.clone()));
         }
         result

@@ -8,10 +8,9 @@ use protocol::headers;
 use tokio::sync::watch;
 
 use super::broker::Broker;
-use super::frame;
 use super::queue::HandOut;
 use crate::bus::Cancel;
-use crate::{Consumer, Delivery, Error, Link, Queue, Settle};
+use crate::{Consumer, Delivery, Error, Link, Publish, Queue, Settle};
 
 /// A link of the memory bus; it ends when it is dropped.
 pub(super) struct MemoryLink {
@@ -58,10 +57,7 @@ impl Link for MemoryLink {
                 Some((delivery(&seat, hand_out), (receiver, seat)))
             },
         );
-        Ok(Consumer::new(
-            hand_outs.filter_map(std::future::ready).boxed(),
-            seat,
-        ))
+        Ok(Consumer::new(hand_outs.boxed(), seat))
     }
 
     async fn lost(&self) -> Error {
@@ -121,9 +117,14 @@ impl Settle for MemorySettle {
     }
 }
 
-fn delivery(seat: &Seat, hand_out: HandOut) -> Option<Delivery> {
+fn delivery(seat: &Seat, hand_out: HandOut) -> Delivery {
     let HandOut { tag, stored } = hand_out;
-    let mut message = frame::decode(&stored.frame)?;
+    let Publish {
+        exchange,
+        routing_key,
+        mut message,
+        ..
+    } = Arc::unwrap_or_clone(stored.publish);
     if stored.returns > 0 {
         message
             .headers
@@ -134,11 +135,5 @@ fn delivery(seat: &Seat, hand_out: HandOut) -> Option<Delivery> {
         tag,
     };
     let redelivered = stored.returns > 0;
-    Some(Delivery::new(
-        message,
-        stored.exchange,
-        stored.routing_key,
-        redelivered,
-        settle,
-    ))
+    Delivery::new(message, exchange, routing_key, redelivered, settle)
 }

@@ -6,7 +6,6 @@
 //! the head of a queue, and overflow. It is not durable.
 
 mod broker;
-mod frame;
 mod link;
 mod queue;
 mod topic;
@@ -99,7 +98,7 @@ impl Bus for MemoryBus {
         loop {
             let now = state.borrow_and_update().clone();
             match now {
-                BusState::Connected => return self.broker.publish(&publish, self.max_message_size),
+                BusState::Connected => return self.broker.publish(publish, self.max_message_size),
                 BusState::Disconnected => return Err(PublishError::Disconnected),
                 BusState::Blocked(reason) if publish.gives_way() => {
                     return Err(PublishError::Blocked {

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::topology::{Lifetime, Overflow};
-use crate::{PublishError, Queue, QueueState};
+use crate::{Publish, PublishError, Queue, QueueState};
 
 /// Messages handed out ahead to a consumer that settles nothing.
 const UNSETTLED_AHEAD: usize = 1024;
@@ -14,9 +14,7 @@ const UNSETTLED_AHEAD: usize = 1024;
 /// A message in a queue.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
-    pub(super) frame: Bytes,
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
+    pub(super) publish: Arc<Publish>,
     pub(super) expires_at: Option<Instant>,
     /// How often it was handed out and came back.
     pub(super) returns: u32,
@@ -100,7 +98,10 @@ impl MemoryQueue {
             && self.ready.len() >= usize::try_from(most).unwrap_or(usize::MAX)
         {
             match overflow {
-                Overflow::RejectPublish => return Err(PublishError::Busy(stored.routing_key)),
+                Overflow::RejectPublish => {
+                    let routing_key = stored.publish.routing_key.clone();
+                    return Err(PublishError::Busy(routing_key));
+                }
                 Overflow::DropHead => drop(self.ready.pop_front()),
             }
         }

@@ -290,6 +290,7 @@ async fn a_broker_with_a_lower_limit_ends_one_call_and_not_those_after_it() {
         exchange: Names::REQUESTS.to_owned(),
         routing_key: key,
         mandatory: true,
+        may_share: false,
         message: large("direct", text(200_000)),
     };
     let refused = within(site.bus.publish(direct)).await;

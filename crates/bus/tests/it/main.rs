@@ -8,6 +8,7 @@
 
 mod alarms;
 mod bodies;
+mod bundles;
 mod calls;
 mod grants;
 mod letters;

@@ -208,6 +208,7 @@ impl Site {
             exchange: Names::REQUESTS.to_owned(),
             routing_key: self.names.tool_key(&Category::network(), "ping"),
             mandatory: true,
+            may_share: false,
             message: message(id),
         }
     }

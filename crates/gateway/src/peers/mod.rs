@@ -124,6 +124,7 @@ impl Peers {
             exchange: Names::CONTROL.to_owned(),
             routing_key: self.shared.names.gateway_key(instance),
             mandatory: true,
+            may_share: false,
             message,
         };
         self.publish(publish).await.map_err(|error| {

@@ -207,6 +207,7 @@ async fn full_queue(bus: &MemoryBus) {
             exchange,
             routing_key,
             mandatory: true,
+            may_share: false,
             message,
         }
     };

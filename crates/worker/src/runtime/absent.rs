@@ -118,6 +118,7 @@ async fn is_gone(runtime: &Runtime, caller: &Caller) -> bool {
         exchange: caller.exchange.clone(),
         routing_key: caller.reply_to.clone(),
         mandatory: true,
+        may_share: false,
         message,
     };
     let published = timeout(PROBE_TIME, runtime.bus.publish(probe)).await;

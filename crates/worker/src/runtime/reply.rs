@@ -29,6 +29,8 @@ pub(super) struct Replies {
     zstd: bool,
     instance: String,
     sequence: i64,
+    /// Its queue takes several final replies in one message.
+    takes_bundles: bool,
     /// When the caller stops waiting.
     until: Instant,
 }
@@ -83,6 +85,7 @@ impl Replies {
             zstd: message.accepts_zstd(),
             instance: instance.to_owned(),
             sequence: 0,
+            takes_bundles: message.headers.is_true(headers::BUNDLE),
             until,
         })
     }
@@ -196,6 +199,7 @@ impl Replies {
             exchange: self.exchange.clone(),
             routing_key: self.reply_to.clone(),
             mandatory: true,
+            may_share: is_final && self.takes_bundles,
             message: Message {
                 kind: Some(kind.to_owned()),
                 correlation_id: self.correlation_id.clone(),

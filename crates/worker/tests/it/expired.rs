@@ -75,6 +75,7 @@ impl Site {
                 exchange: Names::REQUESTS.to_owned(),
                 routing_key: self.names.tool_key(&category(), "hold"),
                 mandatory: true,
+                may_share: false,
                 message,
             })
         };

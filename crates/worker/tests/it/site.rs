@@ -186,6 +186,7 @@ impl Site {
             exchange: Names::REQUESTS.to_owned(),
             routing_key: self.names.tool_key(&category(), routed),
             mandatory: true,
+            may_share: false,
             message: Message {
                 kind: Some(headers::kind::REQUEST.to_owned()),
                 correlation_id: Some(id.to_owned()),
