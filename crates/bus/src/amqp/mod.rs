@@ -16,6 +16,7 @@ mod link;
 mod nodes;
 mod options;
 mod publisher;
+mod silence;
 mod states;
 mod transport;
 mod watcher;

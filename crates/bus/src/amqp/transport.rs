@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use async_rs::Tokio;
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
+use futures::TryFutureExt;
 use futures::io::{AsyncRead, AsyncWrite};
-use futures::{Stream, TryFutureExt};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::os::fd::{AsFd, AsRawFd};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
+use super::silence::{Limits, Silence};
 use super::{Options, Tls};
 use crate::Error;
 
@@ -32,6 +34,7 @@ type Plain = <Tokio as Reactor>::TcpStream;
 pub(super) struct Transport {
     tokio: Tokio,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    limits: Limits,
 }
 
 impl Transport {
@@ -50,6 +53,7 @@ impl Transport {
         Ok(Self {
             tokio: Tokio::current(),
             tls,
+            limits: Limits::of(options),
         })
     }
 }
@@ -128,8 +132,14 @@ fn unusable(setting: &'static str, why: &dyn std::fmt::Display) -> Error {
     }
 }
 
-/// A connection, in the clear or under TLS.
-pub(super) enum Socket {
+/// A connection, which ends when the broker is silent for too long.
+pub(super) struct Socket {
+    stream: Stream,
+    silence: Silence,
+}
+
+/// In the clear or under TLS.
+enum Stream {
     Plain(Plain),
     Tls(Box<Compat<TlsStream<Compat<Plain>>>>),
 }
@@ -140,10 +150,12 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
+        let Self { stream, silence } = self.get_mut();
+        let read = match stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        silence.check(read, cx)
     }
 }
 
@@ -153,9 +165,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buffer),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buffer),
         }
     }
 
@@ -164,23 +176,29 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
+    /// Never waits: the farewell of TLS may find no room in a socket that nobody reads, and the
+    /// socket is dropped next.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_close(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_close(cx),
+        let closed = match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_close(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_close(cx),
+        };
+        match closed {
+            Poll::Ready(closed) => Poll::Ready(closed),
+            Poll::Pending => Poll::Ready(Ok(())),
         }
     }
 }
@@ -200,7 +218,7 @@ impl Reactor for Transport {
         self.tokio.sleep(duration)
     }
 
-    fn interval(&self, period: Duration) -> impl Stream<Item = Instant> + Send + 'static {
+    fn interval(&self, period: Duration) -> impl futures::Stream<Item = Instant> + Send + 'static {
         self.tokio.interval(period)
     }
 
@@ -209,19 +227,29 @@ impl Reactor for Transport {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Socket>> + Send + 'static {
         let plain = self.tokio.tcp_connect_addr(address);
-        let tls = self.tls.clone();
+        let (tls, limits) = (self.tls.clone(), self.limits);
         async move {
-            let plain = plain.await?;
-            let Some((connector, name)) = tls else {
-                return Ok(Socket::Plain(plain));
-            };
-            let stream = connector
-                .connect(name, plain.compat())
-                .map_err(|error| io::Error::new(error.kind(), format!("TLS: {error}")))
-                .await?;
-            Ok(Socket::Tls(Box::new(stream.compat())))
+            let connecting = timeout(limits.connecting(), connect(plain, tls));
+            let stream = connecting.await.map_err(io::Error::from)??;
+            let silence = Silence::begin(limits);
+            Ok(Socket { stream, silence })
         }
     }
+}
+
+async fn connect(
+    plain: impl Future<Output = io::Result<Plain>>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+) -> io::Result<Stream> {
+    let plain = plain.await?;
+    let Some((connector, name)) = tls else {
+        return Ok(Stream::Plain(plain));
+    };
+    let stream = connector
+        .connect(name, plain.compat())
+        .map_err(|error| io::Error::new(error.kind(), format!("TLS: {error}")))
+        .await?;
+    Ok(Stream::Tls(Box::new(stream.compat())))
 }
 
 impl Executor for Transport {

@@ -123,7 +123,8 @@ pub struct Settings {
     pub amqp_connection_pool_size: NonZeroU8,
     /// Longest time that connecting to a node of the broker may take, TLS and login included.
     pub amqp_connection_timeout: Milliseconds,
-    /// Interval of AMQP heartbeats. A silent connection counts as lost after two of them.
+    /// Interval of AMQP heartbeats. A silent connection counts as lost after two of them; one that
+    /// is being closed, after three.
     pub amqp_heartbeat_interval: Seconds,
 
     /// Connects to the broker over TLS, as an address that begins with `amqps://` does.

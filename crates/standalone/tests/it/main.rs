@@ -13,6 +13,8 @@ mod dead_letters;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod half_open;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod layout;
