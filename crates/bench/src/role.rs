@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use testkit::process::Program;
 
-use crate::contestant::{announcer, bare_worker, echo_worker, embedded, rmcp_server};
+use crate::contestant::{announcer, bare_worker, echo_worker, embedded, http_server, rmcp_server};
 use crate::load::{self, Plan};
 
 /// The program with the allocator of the released servers.
@@ -25,6 +25,8 @@ pub(crate) enum Role {
     Embedded,
     /// The official SDK's server.
     RmcpServer { port: u16 },
+    /// The least that a server over HTTP can be.
+    HttpServer { port: u16 },
     /// Workers with so many tools; their settings come from the environment.
     Announcer { tools: usize },
 }
@@ -38,6 +40,7 @@ impl Role {
             Self::BareWorker { url, prefetch } => bare_worker::run(&url, prefetch),
             Self::Embedded => Ok(embedded::run()),
             Self::RmcpServer { port } => rmcp_server::run(port),
+            Self::HttpServer { port } => http_server::run(port),
             Self::Announcer { tools } => Ok(announcer::run(tools)),
         }
     }
@@ -51,7 +54,7 @@ impl Role {
     /// The same in words: a program and its arguments.
     pub(crate) fn command(&self) -> Result<(String, Vec<String>)> {
         let mut path = std::env::current_exe().context("the path of this program is unknown")?;
-        if let Self::Embedded | Self::RmcpServer { .. } = self {
+        if let Self::Embedded | Self::RmcpServer { .. } | Self::HttpServer { .. } = self {
             path.set_file_name(SERVER);
         }
         let arguments = vec!["as".to_owned(), serde_json::to_string(self)?];

@@ -79,8 +79,17 @@ impl Site {
 
     /// The official SDK's server with the tool `echo`.
     pub(crate) fn rmcp_server(&self) -> Result<Server> {
+        self.server(|port| Role::RmcpServer { port })
+    }
+
+    /// The least that a server over HTTP can be.
+    pub(crate) fn http_server(&self) -> Result<Server> {
+        self.server(|port| Role::HttpServer { port })
+    }
+
+    fn server(&self, role: impl FnOnce(u16) -> Role) -> Result<Server> {
         let port = free_port()?;
-        let program = self.alone(Role::RmcpServer { port }.program()?);
+        let program = self.alone(role(port).program()?);
         Ok(Server {
             process: program.start()?,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),

@@ -61,11 +61,13 @@ impl Contestant {
 pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let mut ours = Contestant::new(site.embedded()?).await?;
     let mut rmcp = Contestant::new(site.rmcp_server()?).await?;
+    let mut least = Contestant::new(site.http_server()?).await?;
     for round in 1..=effort.rounds {
+        let most = least.turn(effort).await?;
         let of = rmcp.turn(effort).await?;
         let rate = ours.turn(effort).await?;
         say(&format!(
-            "embedded, round {round}: {rate:.0} calls/s, rmcp {of:.0}"
+            "embedded, round {round}: {rate:.0} calls/s, rmcp {of:.0}, least {most:.0}"
         ));
     }
     let mut goals = Table::of_goals();
@@ -79,6 +81,11 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
         "processor time per call, ratio to rmcp",
         format!("{cpu:.2}"),
     );
+    let most = ratio(&least.turns, &rmcp.turns, |turn| turn.window.rate())?;
+    goals.note(
+        "calls/s of a server that only reads and echoes, ratio to rmcp",
+        format!("{most:.2}"),
+    );
     let mut figures = Table::new(&[
         "contestant",
         "calls/s",
@@ -89,10 +96,12 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     ]);
     figures.row(ours.row("gateway and worker in one process")?);
     figures.row(rmcp.row("rmcp")?);
+    figures.row(least.row("a server that only reads and echoes")?);
     Ok(Section {
         title: "In one process",
         method: format!(
             "Gateway and worker on the bus in memory, as `discovery up` has them, beside the server of the official Rust SDK (rmcp 3.9, Streamable HTTP, stateless, JSON answers): the same tool, the same calls, the same allocator, {IN_FLIGHT} calls at a time, {PAYLOAD} bytes there and back.\n\
+             The server that only reads and echoes stands on the HTTP library that all three have, and shows what that leaves to win.\n\
              The generator takes a part of the two cores, more of it the faster a server is."
         ),
         tables: vec![goals, figures],
