@@ -8,7 +8,6 @@ use axum::Router;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request};
 use axum::routing::any;
-use futures::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service as _;
@@ -19,7 +18,7 @@ use service::{Health, Process, health};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -41,6 +40,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// was on its way when the connection closed would be lost: no client may send it again by itself
 /// (RFC 9110, section 9.2.2). So one more is answered, and the answer says that it is the last.
 const LAST_REQUEST: Duration = Duration::from_secs(2);
+/// How long no further connection may come before nobody is taken to wait for being accepted. The
+/// system says that only by having none for a while: that it had none a moment ago says nothing.
+const QUIET: Duration = Duration::from_millis(50);
+/// How long connections are accepted at most once the process shuts down.
+const LAST_ACCEPTS: Duration = Duration::from_millis(500);
+/// Pause after a connection could not be accepted meanwhile.
+const LAST_ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How often streams are looked for that nobody comes back to.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -136,15 +142,28 @@ impl Listening {
             }
         }
         // Whoever is connected already has perhaps sent a request, and must not lose it.
-        while let Some(Ok((stream, _))) = self.listener.accept().now_or_never() {
-            take(&mut connections, stream);
-        }
+        accept_waiting(&self.listener, |stream| take(&mut connections, stream)).await;
         drop((self.listener, pulse));
         let open = connections.len();
         if open > 0 {
             info!(open, "waiting for open connections");
         }
         while connections.join_next().await.is_some() {}
+    }
+}
+
+/// Takes the connections that the system has accepted already, within [`LAST_ACCEPTS`].
+async fn accept_waiting(listener: &TcpListener, mut take: impl FnMut(TcpStream)) {
+    let until = Instant::now() + LAST_ACCEPTS;
+    while Instant::now() < until {
+        match timeout(QUIET, listener.accept()).await {
+            Ok(Ok((stream, _))) => take(stream),
+            Ok(Err(error)) => {
+                debug!(%error, "a last connection was not accepted");
+                sleep(LAST_ACCEPT_PAUSE).await;
+            }
+            Err(_) => break,
+        }
     }
 }
 
@@ -207,4 +226,54 @@ fn turn_away(stream: &TcpStream) {
         most = MAX_CONNECTIONS,
         "too many connections: one was turned away"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_connected_already_is_taken_in_the_end() {
+        // As many as every system holds for a listener.
+        const CLIENTS: usize = 100;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        // A task of Tokio's has to give way after a while, which must not end it.
+        for _ in 0..100 {
+            tokio::task::consume_budget().await;
+        }
+        let mut taken = Vec::new();
+        accept_waiting(&listener, |stream| taken.push(stream)).await;
+        assert_eq!(taken.len(), CLIENTS);
+    }
+
+    #[tokio::test]
+    async fn who_goes_on_connecting_does_not_keep_the_port_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connecting = async {
+            loop {
+                if TcpStream::connect(address).await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        let all_taken = async {
+            let mut n_taken = 0_u32;
+            accept_waiting(&listener, |stream| {
+                drop(stream);
+                n_taken += 1;
+            })
+            .await;
+            n_taken
+        };
+        tokio::select! {
+            n_taken = timeout(10 * LAST_ACCEPTS, all_taken) => assert!(n_taken.unwrap() > 0),
+            () = connecting => {}
+        }
+    }
 }
