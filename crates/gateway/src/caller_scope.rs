@@ -59,6 +59,12 @@ impl<'a> CallerScope<'a> {
         digest.finalize().into()
     }
 
+    /// What the state of a request is bound to that this caller is to come back with, at whatever
+    /// replica.
+    pub(crate) fn of_states(&self) -> [u8; 32] {
+        self.digest(&[b"request-state"])
+    }
+
     /// What tells this client apart from others while it is connected here. One that says nothing
     /// of itself is told by its address, which is the proxy's where there is one between.
     ///

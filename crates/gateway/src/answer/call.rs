@@ -28,10 +28,11 @@ impl Gateway {
         let target = self.target(request, speaker).await?;
         let metrics = self.metrics.call(target.item.category.as_str());
         let item = Arc::clone(&target.item);
-        match self.begin(request, speaker, target, context) {
+        let caller = CallerScope::of(request, speaker, &self.stdio_client);
+        match self.begin(request, speaker, &caller, target, context) {
             Ok((place, call, pending)) => {
                 let id = request.id.to_owned();
-                let client = speaker.session().map(Client::new);
+                let client = (speaker.session().map(Client::new), caller.of_states());
                 let counted = (place, metrics);
                 Ok(RunningCall::new(self, call, pending, id, client, counted))
             }
@@ -50,13 +51,13 @@ impl Gateway {
         &self,
         request: &Request<'_>,
         speaker: Speaker<'_>,
+        caller: &CallerScope<'_>,
         target: Target,
         context: TraceContext,
     ) -> Result<(Place, Arc<CallRequest>, PendingCall), RpcError> {
-        let caller = CallerScope::of(request, speaker, &self.stdio_client);
         let category = &target.item.category;
-        let place = self.bulkhead.enter(category, &caller, request.remote)?;
-        let call = Arc::new(self.prepare(request, speaker, &caller, target, context)?);
+        let place = self.bulkhead.enter(category, caller, request.remote)?;
+        let call = Arc::new(self.prepare(request, speaker, caller, target, context)?);
         let pending = self.caller.call(Arc::clone(&call));
         let pending = pending.map_err(|error| refusal::not_begun(&error).0)?;
         Ok((place, call, pending))
@@ -85,7 +86,7 @@ impl Gateway {
         if !waits && self.queues.is_deserted(&category) {
             return Err(refusal::no_worker(&category));
         }
-        let body = call::body(request, speaker, &self.keys)?;
+        let body = call::body(request, speaker, caller, &self.keys)?;
         let workers_read_zstd = body.len() > COMPRESSIBLE && self.catalogue.reads_zstd(&category);
         Ok(CallRequest {
             category,

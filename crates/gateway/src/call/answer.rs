@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use service::Outcome;
 use tracing::warn;
 
-use super::request::ANONYMOUS;
 use crate::input::{Asked, Bond, Client, Fault, STATE, missing_capability};
 use crate::message::{self, Reply};
 use crate::splice;
@@ -27,6 +26,8 @@ pub(super) struct Reader<'a> {
     pub(super) id: &'a RawValue,
     /// The client, if it is of the `initialize` era.
     pub(super) client: Option<&'a Client>,
+    /// Whose a request state is that the client is to come back with.
+    pub(super) caller: &'a [u8],
     pub(super) keys: &'a Keyring,
 }
 
@@ -123,7 +124,7 @@ impl Reader<'_> {
     }
 
     fn seal(self, params: &RequestParams<'_>, state: &RawValue) -> String {
-        let bond = Bond::new(self.call.method, params, ANONYMOUS);
+        let bond = Bond::new(self.call.method, params, self.caller);
         format!("\"{}\"", bond.seal(self.keys, state, SystemTime::now()))
     }
 
@@ -236,6 +237,7 @@ mod tests {
             call: &call(method),
             id: &raw("7"),
             client: (!is_modern).then_some(&client),
+            caller: b"me",
             keys,
         };
         reader.read(&Bytes::copy_from_slice(body.as_bytes()))
@@ -298,7 +300,7 @@ mod tests {
         let bond = Bond::new(
             method::TOOLS_CALL,
             &RequestParams::parse(&params).unwrap(),
-            ANONYMOUS,
+            b"me",
         );
         let opened = bond.open(&keys, &raw(&token), SystemTime::now()).unwrap();
         assert_eq!(opened, r#""mine""#);

@@ -41,6 +41,8 @@ pub(crate) struct RunningCall {
     id: Box<RawValue>,
     /// The client, where it is one that is asked on the stream of its call.
     client: Option<Client>,
+    /// Whose a request state is that the client is to come back with.
+    caller: [u8; 32],
     stage: Stage,
     n_rounds: u32,
     metrics: Option<metrics::Call>,
@@ -74,13 +76,14 @@ pub(crate) enum Step {
 }
 
 impl RunningCall {
-    /// A call that `pending` has begun. `client` is the client, where it has a session.
+    /// A call that `pending` has begun. `client` is the client, where it has a session, and
+    /// `caller` whose it is otherwise.
     pub(crate) fn new(
         gateway: &Arc<Gateway>,
         call: Arc<CallRequest>,
         pending: PendingCall,
         id: Box<RawValue>,
-        client: Option<Client>,
+        (client, caller): (Option<Client>, [u8; 32]),
         (place, metrics): (Place, metrics::Call),
     ) -> Self {
         Self {
@@ -88,6 +91,7 @@ impl RunningCall {
             call,
             id,
             client,
+            caller,
             stage: Stage::Worker(Box::new(pending)),
             n_rounds: 1,
             metrics: Some(metrics),
@@ -159,6 +163,7 @@ impl RunningCall {
             call: &self.call,
             id: &self.id,
             client: self.client.as_ref(),
+            caller: &self.caller,
             keys: &self.gateway.keys,
         };
         match reader.read(body) {

@@ -7,28 +7,27 @@ use protocol::{Envelope, Error, Kind};
 use seal::Keyring;
 use serde_json::value::RawValue;
 
+use crate::caller_scope::CallerScope;
 use crate::input::{Bond, RESPONSES, STATE};
 use crate::request::{Request, Speaker};
 use crate::splice;
 
-/// Who calls, as far as a request state is bound to it: clients have no identity yet.
-pub(super) const ANONYMOUS: &[u8] = b"";
-
 /// The body for the worker: unchanged but for a request state, which is opened, or completed by
-/// what the session agreed on.
+/// what the session agreed on. `caller` is whose state it must be.
 ///
 /// # Errors
 /// Invalid params when what the client came back with is not what it was given.
 pub(crate) fn body(
     request: &Request<'_>,
     speaker: Speaker<'_>,
+    caller: &CallerScope<'_>,
     keys: &Keyring,
 ) -> Result<Bytes, RpcError> {
     let (Some(raw), Ok(text)) = (request.raw_params, std::str::from_utf8(request.body)) else {
         return Ok(request.body.clone());
     };
     match speaker {
-        Speaker::Modern => opened(request, raw, text, keys),
+        Speaker::Modern => opened(request, (raw, text), caller, keys),
         Speaker::Legacy(session) => {
             // Workers trust a state: nobody but the gateway may hand them one.
             for member in [STATE, RESPONSES] {
@@ -43,8 +42,8 @@ pub(crate) fn body(
 
 fn opened(
     request: &Request<'_>,
-    raw: &RawValue,
-    text: &str,
+    (raw, text): (&RawValue, &str),
+    caller: &CallerScope<'_>,
     keys: &Keyring,
 ) -> Result<Bytes, RpcError> {
     let responses = request.params.get(RESPONSES);
@@ -55,7 +54,7 @@ fn opened(
     let Some(token) = request.params.get(STATE) else {
         return Ok(request.body.clone());
     };
-    let bond = Bond::new(&request.method, &request.params, ANONYMOUS);
+    let bond = Bond::new(&request.method, &request.params, &caller.of_states());
     let state = bond.open(keys, token, SystemTime::now())?;
     splice::set_members(text, raw, &[(STATE, &state)]).map_err(|error| (&error).into())
 }

@@ -21,7 +21,7 @@ pub(crate) const MAX_STATE: usize = 64 * 1024;
 pub(crate) struct Bond(Vec<u8>);
 
 impl Bond {
-    /// `caller` tells clients apart where they have an identity; without one it is empty.
+    /// `caller` tells callers apart, as far as anything is known of them.
     ///
     /// The order of keys and the spaces of the arguments do not matter, and no arguments are
     /// the same as an empty object.

@@ -165,6 +165,54 @@ async fn a_state_is_good_for_its_request_only() {
     );
 }
 
+/// Whether the answer of a client with these headers, and with this name, is taken at the other
+/// replica.
+async fn is_taken(site: &Site, good: &Value, authorization: Option<&str>, name: &str) -> bool {
+    let mut body = good.clone();
+    body["params"]["_meta"]["io.modelcontextprotocol/clientInfo"]["name"] = name.into();
+    let (headers, body) = (headers_of(authorization), body.to_string());
+    let answer = site.two.client().post(&headers, &body).await.json();
+    if let Some(message) = answer["error"]["message"].as_str() {
+        assert!(
+            message.contains("was not made for this request"),
+            "{message}"
+        );
+    }
+    answer["result"]["structuredContent"]["state"] == "round-1"
+}
+
+fn headers_of(authorization: Option<&str>) -> Vec<(&str, &str)> {
+    let mut headers = vec![
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "lab_asks"),
+    ];
+    headers.extend(authorization.map(|value| ("authorization", value)));
+    headers
+}
+
+#[tokio::test]
+async fn a_state_is_good_for_its_caller_only() {
+    let site = Site::new().await;
+    let mut request = asking(&[json!({ "who": form() })]);
+    request["params"]["_meta"]["io.modelcontextprotocol/clientInfo"] =
+        json!({ "name": "a", "version": "1" });
+    let asked = async |authorization| {
+        let (headers, body) = (headers_of(authorization), request.to_string());
+        let answer = site.one.client().post(&headers, &body).await;
+        let result = answer.json()["result"].take();
+        again(&request, &result, json!({ "who": accepted() }))
+    };
+    let of_x = asked(Some("Bearer x")).await;
+    assert!(!is_taken(&site, &of_x, Some("Bearer y"), "a").await);
+    assert!(!is_taken(&site, &of_x, None, "a").await);
+    assert!(is_taken(&site, &of_x, Some("Bearer x"), "a").await);
+    let of_a = asked(None).await;
+    assert!(!is_taken(&site, &of_a, None, "b").await);
+    assert!(!is_taken(&site, &of_a, Some("Bearer x"), "a").await);
+    assert!(is_taken(&site, &of_a, None, "a").await);
+}
+
 #[tokio::test]
 async fn a_gateway_with_another_key_refuses_the_state() {
     let bus = MemoryBus::new();
