@@ -33,7 +33,6 @@ pub(super) struct Replies {
     instance: String,
     message_ttl: Duration,
     generation: AtomicU64,
-    /// When the last outage ended, if there was one.
     /// Name of the reply queue, while it is consumed.
     reply_to: watch::Sender<Option<Arc<str>>>,
     waiting: Mutex<HashMap<String, Waiting>>,

@@ -9,6 +9,10 @@ use uuid::Uuid;
 use crate::caller_scope::CallerScope;
 use crate::request::Request;
 
+/// Shortest key, in bytes, of a caller that nothing but the name of its program tells from others:
+/// the key itself has to be its own, and a shorter one cannot be random enough for that.
+const MIN_ANONYMOUS: usize = 16;
+
 /// Property `message-id` of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -20,12 +24,13 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The caller's key, if it gave one, bound to the caller: others never meet it, at whatever
-    /// replica.
+    /// The caller's key, if it gave one, bound to the caller as far as anything is known of it, at
+    /// whatever replica: others do not meet it. Clients of one name, with neither credentials nor
+    /// a session, are kept apart by nothing but their keys.
     ///
     /// # Errors
-    /// Invalid params when the key is not what it may be, or the request is not one that takes
-    /// a key.
+    /// Invalid params when the key is not what it may be, too short to be the caller's own, or the
+    /// request is not one that takes a key.
     pub(crate) fn of(request: &Request<'_>, caller: &CallerScope<'_>) -> Result<Self, RpcError> {
         let key = request.meta.idempotency_key();
         let Some(key) = key.map_err(|error| RpcError::from(&error))? else {
@@ -36,6 +41,9 @@ impl Key {
         };
         if request.method != method::TOOLS_CALL {
             return Err(not_of(&request.method));
+        }
+        if matches!(caller, CallerScope::Anonymous(_)) && key.len() < MIN_ANONYMOUS {
+            return Err(may_be_anothers(key.len()));
         }
         let digest = caller.digest(&[key.as_bytes()]);
         Ok(Self {
@@ -48,6 +56,16 @@ impl Key {
 fn not_of(method: &str) -> RpcError {
     let key = meta::IDEMPOTENCY_KEY;
     let message = format!("_meta key {key:?} is for tools/call only; send {method} without it");
+    RpcError::new(code::INVALID_PARAMS, message)
+}
+
+fn may_be_anothers(bytes: usize) -> RpcError {
+    let key = meta::IDEMPOTENCY_KEY;
+    let message = format!(
+        "_meta key {key:?} has {bytes} bytes, and needs at least {MIN_ANONYMOUS} of a client that \
+         sends neither the header Authorization nor a session: another client could have the same \
+         one; make it a UUID, or say who calls"
+    );
     RpcError::new(code::INVALID_PARAMS, message)
 }
 
@@ -77,7 +95,7 @@ mod tests {
         Key::of(&request, &CallerScope::of(&request, speaker, "gateway-1"))
     }
 
-    const KEY: &str = r#"{"opendiscovery/idempotencyKey":"k"}"#;
+    const KEY: &str = r#"{"opendiscovery/idempotencyKey":"k-0123456789abcdef"}"#;
 
     #[test]
     fn without_a_key_every_call_is_another_one() {
@@ -98,11 +116,15 @@ mod tests {
         let (one, other) = (session_for_test(), session_for_test());
         assert_eq!(id(KEY, Some(&one)), id(KEY, Some(&one)));
         assert_ne!(id(KEY, Some(&one)), id(KEY, Some(&other)));
-        let escaped = r#"{"opendiscovery/idempotencyKey":"\u006b","progressToken":1}"#;
+        let escaped =
+            r#"{"opendiscovery/idempotencyKey":"\u006b-0123456789abcdef","progressToken":1}"#;
         assert_eq!(id(KEY, None), id(escaped, None));
         assert_ne!(
             id(KEY, None),
-            id(r#"{"opendiscovery/idempotencyKey":"l"}"#, None)
+            id(
+                r#"{"opendiscovery/idempotencyKey":"l-0123456789abcdef"}"#,
+                None
+            )
         );
     }
 
@@ -113,6 +135,14 @@ mod tests {
             assert_eq!(error.code, code::INVALID_PARAMS);
             error.message
         };
+        let short = r#"{"opendiscovery/idempotencyKey":"0123456789abcde"}"#;
+        let message = refused(method::TOOLS_CALL, short);
+        assert!(
+            message.contains("a UUID") && message.contains("Authorization"),
+            "{message}"
+        );
+        let session = session_for_test();
+        assert!(key(method::TOOLS_CALL, short, Some(&session)).is_ok());
         let empty = r#"{"opendiscovery/idempotencyKey":""}"#;
         assert!(refused(method::TOOLS_CALL, empty).contains("1 to 255 bytes"));
         for method in [

@@ -9,6 +9,9 @@ use crate::stdio::Pipes;
 
 const KEY: &str = "8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b8b";
 
+/// A caller's key, long enough for one that says nothing of itself.
+const CALLERS: &str = "k-0123456789abcdef";
+
 /// Two gateways with one key for their sessions, and a worker.
 struct Site {
     bus: MemoryBus,
@@ -42,9 +45,9 @@ impl Site {
         self.worker.calls().pop().unwrap()
     }
 
-    /// The message id of a call with the key `k` that a client of this name sends.
+    /// The message id of a call with a key that a client of this name sends.
     async fn named(&self, gate: &Gate, name: &str) -> String {
-        let mut body = with_key(call(1, "lab_echo", json!({})), "k");
+        let mut body = with_key(call(1, "lab_echo", json!({})), CALLERS);
         body["params"]["_meta"]["io.modelcontextprotocol/clientInfo"] =
             json!({ "name": name, "version": "1" });
         gate.client().modern(&body).await;
@@ -52,7 +55,7 @@ impl Site {
     }
 
     async fn in_session(&self, gate: &Gate, session: &str) -> String {
-        let body = with_key(legacy_call(1, "lab_echo", json!({})), "k");
+        let body = with_key(legacy_call(1, "lab_echo", json!({})), CALLERS);
         gate.client().legacy(session, &body).await;
         self.last().message_id.unwrap()
     }
@@ -66,7 +69,7 @@ fn with_key(mut body: Value, key: impl Into<Value>) -> Value {
 #[tokio::test]
 async fn a_key_is_the_same_message_at_every_replica() {
     let site = Site::new().await;
-    let body = with_key(call(1, "lab_echo", json!({})), "k");
+    let body = with_key(call(1, "lab_echo", json!({})), CALLERS);
     let mut ids = Vec::new();
     for gate in [&site.one, &site.two, &site.one] {
         let answer = gate.client().modern(&body).await.json();
@@ -80,7 +83,7 @@ async fn a_key_is_the_same_message_at_every_replica() {
     }
     assert!(ids[0].starts_with("key-") && !ids[0].contains('='));
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    let other = with_key(call(1, "lab_echo", json!({})), "other");
+    let other = with_key(call(1, "lab_echo", json!({})), "other-0123456789");
     site.one.client().modern(&other).await;
     assert_ne!(site.last().message_id.unwrap(), ids[0]);
 }
@@ -111,7 +114,7 @@ async fn callers_do_not_meet_under_a_key() {
     ];
     assert_eq!(site.named(&site.two, "a").await, seen[0]);
     assert_eq!(site.in_session(&site.two, &session).await, seen[2]);
-    let body = with_key(call(1, "lab_echo", json!({})), "k").to_string();
+    let body = with_key(call(1, "lab_echo", json!({})), CALLERS).to_string();
     for token in ["Bearer x", "Bearer y"] {
         let headers = [
             ("mcp-protocol-version", "2026-07-28"),
@@ -127,7 +130,7 @@ async fn callers_do_not_meet_under_a_key() {
     }
     for _ in 0..2 {
         let mut pipes = Pipes::open(&site.bus).await;
-        let body = with_key(call(1, "lab_echo", json!({})), "k");
+        let body = with_key(call(1, "lab_echo", json!({})), CALLERS);
         pipes.ask(&body).await;
         let id = site.last().message_id.unwrap();
         pipes.ask(&body).await;
@@ -148,15 +151,25 @@ async fn what_is_no_key_and_what_takes_none_is_refused() {
         let message = answer.json()["error"]["message"].to_string();
         assert!(message.contains(expected), "{message}");
     };
+    let short = with_key(call(1, "lab_echo", json!({})), "k".repeat(15));
+    refused(short.clone(), "make it a UUID, or say who calls").await;
     for key in [json!(""), json!(7), json!(null), json!("k".repeat(256))] {
         let body = with_key(call(1, "lab_echo", json!({})), key);
         refused(body, "a string of 1 to 255 bytes").await;
     }
-    let mut read = with_key(request(1, "resources/read"), "k");
+    let mut read = with_key(request(1, "resources/read"), CALLERS);
     read["params"]["uri"] = "test://one".into();
     refused(read, "for tools/call only").await;
     assert!(site.worker.calls().is_empty());
-    let list = with_key(request(1, "tools/list"), "k");
+    let headers = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/call"),
+        ("mcp-name", "lab_echo"),
+        ("authorization", "Bearer x"),
+    ];
+    let known = site.one.client().post(&headers, &short.to_string()).await;
+    assert!(known.json()["result"].is_object(), "{known:?}");
+    let list = with_key(request(1, "tools/list"), CALLERS);
     let listed = site.one.client().modern(&list).await.json();
     assert!(listed["result"]["tools"].is_array());
 }

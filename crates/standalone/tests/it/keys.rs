@@ -13,6 +13,9 @@ use crate::site::{Answer, END, READY, Running, Session, Site, Target, body_of, l
 /// The key that the gateways of a test share.
 const KEY: &str = "4f70656e20446973636f76657279206b65657073207365637265747320736166";
 
+/// A caller's key, long enough for one that says nothing of itself.
+const CALLERS: &str = "k-0123456789abcdef";
+
 /// Two gateways and two workers.
 struct Platform {
     gateways: [Running; 2],
@@ -75,11 +78,11 @@ async fn a_repeated_call_has_one_answer_through_every_replica_and_worker() {
     let [one, two] = &platform.gateways;
     let target = Target::echo().await;
     let arguments = target.arguments("/once");
-    let first = call(one, "a", 1, "k", &arguments).await;
+    let first = call(one, "a", 1, CALLERS, &arguments).await;
     assert_eq!(body_of(&first), "/once");
     for id in 2..=21 {
         let gateway = &platform.gateways[id % 2];
-        let again = call(gateway, "a", id, "k", &arguments).await;
+        let again = call(gateway, "a", id, CALLERS, &arguments).await;
         assert_eq!(again["result"], first["result"]);
     }
     assert_eq!(target.asked().len(), 1);
@@ -87,17 +90,20 @@ async fn a_repeated_call_has_one_answer_through_every_replica_and_worker() {
     assert!(replayed.iter().all(|n| *n > 0.5), "{replayed:?}");
     assert!((replayed.iter().sum::<f64>() - 20.0).abs() < 0.5);
 
-    let another = call(two, "a", 22, "k", &target.arguments("/another")).await;
+    let another = call(two, "a", 22, CALLERS, &target.arguments("/another")).await;
     assert_eq!(another["error"]["code"], -32602, "{another}");
     assert_eq!(another["error"]["data"]["idempotencyKey"], "reused");
     assert_eq!(target.asked().len(), 1);
 
     // Nobody else has this key: not another client, and no session.
-    assert_eq!(body_of(&call(two, "b", 23, "k", &arguments).await), "/once");
+    assert_eq!(
+        body_of(&call(two, "b", 23, CALLERS, &arguments).await),
+        "/once"
+    );
     assert_eq!(target.asked().len(), 2);
     let sessions = [Session::open(one).await, Session::open(two).await];
     let mut body = legacy(7, "wget", &arguments);
-    body["params"]["_meta"] = json!({ "opendiscovery/idempotencyKey": "k" });
+    body["params"]["_meta"] = json!({ "opendiscovery/idempotencyKey": CALLERS });
     for (index, session) in sessions.iter().enumerate() {
         for gateway in [one, two, one] {
             let reply = session.at(gateway).send(body.clone()).await;
@@ -113,7 +119,7 @@ async fn calls_of_one_moment_with_one_key_run_once() {
     let platform = Platform::on(&site).await;
     let target = Target::start(|_, _| Answer::Released).await;
     let arguments = target.arguments("/once");
-    let calls = (0..12).map(|id| call(&platform.gateways[id % 2], "a", id, "k", &arguments));
+    let calls = (0..12).map(|id| call(&platform.gateways[id % 2], "a", id, CALLERS, &arguments));
     let (answers, ()) = tokio::join!(join_all(calls), async {
         target.until_asked(1).await;
         target.release();
@@ -131,11 +137,11 @@ async fn a_call_whose_gateway_died_is_answered_through_another_one() {
     let [dying, other] = &platform.gateways;
     let target = Target::start(|_, _| Answer::Released).await;
     let arguments = target.arguments("/once");
-    let mut client = dying.open(&keyed("a", 1, "k", &arguments)).await;
+    let mut client = dying.open(&keyed("a", 1, CALLERS, &arguments)).await;
     target.until_asked(1).await;
     dying.kill_9().unwrap();
     client.closed(READY).await.unwrap();
-    let again = call(other, "a", 2, "k", &arguments);
+    let again = call(other, "a", 2, CALLERS, &arguments);
     let release = async {
         // Longer than workers take to see that the first gateway is gone.
         sleep(Duration::from_secs(4)).await;
@@ -157,11 +163,11 @@ async fn a_worker_that_dies_leaves_its_key_to_another() {
     })
     .await;
     let arguments = target.arguments("/again");
-    let first = call(&gateway, "a", 1, "k", &arguments);
+    let first = call(&gateway, "a", 1, CALLERS, &arguments);
     let others = async {
         target.until_asked(1).await;
         let worker = site.worker().await;
-        let repeated = join_all((2..=5).map(|id| call(&gateway, "a", id, "k", &arguments)));
+        let repeated = join_all((2..=5).map(|id| call(&gateway, "a", id, CALLERS, &arguments)));
         let (answers, ()) = tokio::join!(repeated, async { doomed.kill_9().unwrap() });
         (worker, answers)
     };
@@ -180,7 +186,7 @@ async fn answers_outlive_the_worker_that_gave_them_while_another_one_is_there() 
     let target = Target::echo().await;
     let arguments = target.arguments("/path");
     for id in 1..=4 {
-        let answer = call(&gateway, "a", id, "k", &arguments).await;
+        let answer = call(&gateway, "a", id, CALLERS, &arguments).await;
         assert_eq!(body_of(&answer), "/path");
         let next = site.worker().await;
         worker.terminate().unwrap();
@@ -198,14 +204,14 @@ async fn when_every_worker_has_gone_so_have_the_answers() {
     let target = Target::echo().await;
     let arguments = target.arguments("/path");
     for _ in 0..2 {
-        call(&gateway, "a", 1, "k", &arguments).await;
+        call(&gateway, "a", 1, CALLERS, &arguments).await;
     }
     assert_eq!(target.asked().len(), 1);
     worker.terminate().unwrap();
     worker.exit_code(END).await.unwrap();
     let _worker = site.worker().await;
     assert_eq!(
-        body_of(&call(&gateway, "a", 1, "k", &arguments).await),
+        body_of(&call(&gateway, "a", 1, CALLERS, &arguments).await),
         "/path"
     );
     assert_eq!(target.asked().len(), 2);
