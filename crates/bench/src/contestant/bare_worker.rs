@@ -12,11 +12,16 @@ use futures::stream::FuturesUnordered;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
-    ConfirmSelectOptions, QueueDeclareOptions,
+    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
+};
+use protocol::Names;
 
+/// Category whose requests the bare loop takes.
+pub(crate) const CATEGORY: &str = "bare";
 /// The work queue of the bare loop.
 pub(crate) const QUEUE: &str = "bench.bare";
 /// Said on standard output once requests are taken.
@@ -47,6 +52,7 @@ async fn work(url: &str, prefetch: u16) -> Result<()> {
     consuming
         .queue_declare(QUEUE.into(), options, arguments())
         .await?;
+    take_routed(&consuming).await?;
     let mut deliveries = consuming
         .basic_consume(
             QUEUE.into(),
@@ -95,6 +101,31 @@ async fn answer(channel: &Channel, delivery: Delivery) -> Result<()> {
         bail!("the broker refuses a reply");
     }
     delivery.acker.ack(BasicAckOptions::default()).await?;
+    Ok(())
+}
+
+/// Takes the platform's requests for the category too, by the exchange that routes them.
+async fn take_routed(channel: &Channel) -> Result<()> {
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let queue = bus::Queue::work(&Names::default(), &CATEGORY.parse()?);
+    for binding in queue.bindings {
+        let (exchange, pattern) = (binding.exchange.as_str(), binding.pattern.as_str());
+        channel
+            .exchange_declare(
+                exchange.into(),
+                ExchangeKind::Topic,
+                options,
+                FieldTable::default(),
+            )
+            .await?;
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        channel
+            .queue_bind(QUEUE.into(), exchange.into(), pattern.into(), options, none)
+            .await?;
+    }
     Ok(())
 }
 

@@ -21,7 +21,6 @@ use super::http::HttpClient;
 use super::record::Record;
 use super::stdio::{Pipe, StdioClient};
 use super::{Pace, Plan, Target};
-use crate::contestant::echo_worker;
 
 /// How long a call may take.
 const CALL: Duration = Duration::from_secs(30);
@@ -70,9 +69,9 @@ async fn run(plan: Plan) -> Result<()> {
             let client = |_| StdioClient::new(Arc::clone(&pipe));
             crowd.lead((0..clients).map(client)).await
         }
-        Target::Worker { url } => {
+        Target::Worker { url, category } => {
             let wire = Arc::new(timeout(CALL, Wire::open(&url)).await??);
-            let category: Category = echo_worker::CATEGORY.parse()?;
+            let category: Category = category.parse()?;
             let client = |_| WorkerClient::new(Arc::clone(&wire), &category);
             crowd.lead((0..clients).map(client)).await
         }

@@ -37,7 +37,7 @@ pub(crate) enum Target {
     /// A gateway that is started for it, over its standard input and output.
     Stdio(Command),
     /// The tool `echo` of a worker, past all gateways; one connection for all clients.
-    Worker { url: String },
+    Worker { url: String, category: String },
     /// The other end of a bare loop over the broker, one connection for all clients.
     Bare { url: String },
 }

@@ -17,7 +17,12 @@ const CLIENTS: usize = 64;
 pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let mut trio = Trio::start(site, CLIENTS).await?;
     let pace = Pace::PerSecond(RATE);
-    let Turns { ours, direct, bare } = trio.rounds("latency", pace, effort).await?;
+    let Turns {
+        ours,
+        direct,
+        routed,
+        bare,
+    } = trio.rounds("latency", pace, effort).await?;
     let added = |figure| compared(&ours, &bare, figure, |our, their| our - their);
     let mut goals = Table::of_goals();
     goals.goal(
@@ -31,6 +36,7 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     for (name, turns) in [
         ("gateway, RabbitMQ, worker", &ours),
         ("AMQP client and our worker, no gateway", &direct),
+        ("bare loop with our messages and routing", &routed),
         ("bare loop", &bare),
     ] {
         let mut cells = vec![name.to_owned()];

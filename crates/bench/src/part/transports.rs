@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::Effort;
 use super::figures::rate_and_latency;
+use crate::contestant::echo_worker;
 use crate::load::{Ask, Load, PAYLOAD, Pace, Plan, Target};
 use crate::measure::turn::{Processes, Turn};
 use crate::report::{Section, Table};
@@ -31,7 +32,10 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let http = |address, ask| Target::Http { address, ask };
     let (memory, rabbitmq) = ("in memory", "RabbitMQ");
     let (on_memory, on_rabbitmq) = (embedded.address, gateway.address);
-    let worker_itself = Target::Worker { url: site.url() };
+    let worker_itself = Target::Worker {
+        url: site.url(),
+        category: echo_worker::CATEGORY.to_owned(),
+    };
     let (stateless, session) = ("HTTP, stateless", "HTTP, session");
     let mut ways = Vec::new();
     for (name, bus, target) in [

@@ -6,6 +6,7 @@ use anyhow::Result;
 use testkit::process::Process;
 
 use super::Effort;
+use crate::contestant::{bare_worker, echo_worker};
 use crate::load::{Ask, Load, Pace, Plan, Target};
 use crate::measure::turn::{Processes, Turn};
 use crate::run::say;
@@ -15,6 +16,7 @@ use crate::site::{Server, Site};
 pub(super) struct Trio {
     http: Contestant,
     direct: Contestant,
+    routed: Contestant,
     bare: Contestant,
     /// Kept while they are measured.
     _gateway: Server,
@@ -33,6 +35,8 @@ pub(super) struct Turns {
     pub(super) ours: Vec<Turn>,
     /// AMQP client, our worker.
     pub(super) direct: Vec<Turn>,
+    /// AMQP client, bare worker, with the messages and the routing of the platform.
+    pub(super) routed: Vec<Turn>,
     /// AMQP client, bare worker.
     pub(super) bare: Vec<Turn>,
 }
@@ -72,7 +76,12 @@ impl Trio {
             own: vec![gateway.process.pid(), worker.pid()],
             generator: Some(http.pid()),
         };
-        let direct = plan(Target::Worker { url: site.url() });
+        let worker_of = |category: &str| Target::Worker {
+            url: site.url(),
+            category: category.to_owned(),
+        };
+        let direct = plan(worker_of(echo_worker::CATEGORY));
+        let routed = plan(worker_of(bare_worker::CATEGORY));
         let bare = plan(Target::Bare { url: site.url() });
         Ok(Self {
             http: Contestant {
@@ -80,6 +89,7 @@ impl Trio {
                 processes,
             },
             direct: Contestant::with_client(direct, broker, worker.pid()).await?,
+            routed: Contestant::with_client(routed, broker, bare_worker.pid()).await?,
             bare: Contestant::with_client(bare, broker, bare_worker.pid()).await?,
             _gateway: gateway,
             _workers: [worker, bare_worker],
@@ -93,18 +103,21 @@ impl Trio {
             let bare = self.bare.turn(pace, effort.turn).await?;
             let ours = self.http.turn(pace, effort.turn).await?;
             let direct = self.direct.turn(pace, effort.turn).await?;
+            let routed = self.routed.turn(pace, effort.turn).await?;
             let told = |turn: &Turn| {
                 let (rate, p50) = (turn.window.rate(), turn.window.p50);
                 format!("{rate:.0}/s p50 {p50:.0?}")
             };
             say(&format!(
-                "{name}, round {round}: {}; without a gateway {}; bare {}",
+                "{name}, round {round}: {}; without a gateway {}; routed {}; bare {}",
                 told(&ours),
                 told(&direct),
+                told(&routed),
                 told(&bare)
             ));
             all.ours.push(ours);
             all.direct.push(direct);
+            all.routed.push(routed);
             all.bare.push(bare);
         }
         Ok(all)
