@@ -78,8 +78,8 @@ impl Call<'_> {
         let about = self.about;
         tracing::error!(%about, %error, "a handler panicked");
         let message = format!("{about} failed by a fault of its own");
-        ToolError::new(ErrorCode::Internal, message)
-            .hint("report this; the worker's log has the details")
+        let hint = "report this; the worker's log has the details";
+        self.unfinished(ErrorCode::Internal, message, hint)
     }
 
     fn late(&self, started: Instant) -> ToolError {
@@ -99,9 +99,26 @@ impl Call<'_> {
             ran.as_millis()
         );
         let max = self.about.max_deadline.as_millis();
-        ToolError::new(ErrorCode::DeadlineExceeded, message).hint(format!(
-            "ask for less, or for more time: _meta opendiscovery/timeoutMs up to {max}"
-        ))
+        let hint =
+            format!("ask for less, or for more time: _meta opendiscovery/timeoutMs up to {max}");
+        self.unfinished(ErrorCode::DeadlineExceeded, message, &hint)
+    }
+
+    /// The failure of a handler that was stopped, or stopped itself. How far it came nobody knows,
+    /// so what must not run twice is not to be tried again.
+    fn unfinished(&self, code: ErrorCode, message: String, hint: &str) -> ToolError {
+        let error = ToolError::new(code, message);
+        if !self.about.is_at_most_once {
+            return error.hint(hint);
+        }
+        let error = ToolError {
+            retryable: false,
+            ..error
+        };
+        error.hint(
+            "its outcome is unknown and it must not run twice: look at what it was to change \
+             before calling again",
+        )
     }
 }
 

@@ -22,13 +22,13 @@ pub(super) struct Cancels {
 #[derive(Debug)]
 struct State {
     cancelled: Recent<()>,
-    running: HashMap<String, Running>,
+    /// Several under one id where the broker handed out again what runs.
+    running: HashMap<String, Vec<Running>>,
     last: u64,
 }
 
 #[derive(Debug)]
 struct Running {
-    /// A call that lost its link may end after the same message was delivered again.
     number: u64,
     token: CancellationToken,
     /// Without whom nobody waits for it.
@@ -77,7 +77,8 @@ impl Cancels {
             caller,
             since: Instant::now(),
         };
-        state.running.insert(correlation_id.to_owned(), running);
+        let copies = state.running.entry(correlation_id.to_owned());
+        copies.or_default().push(running);
         Some(Registration {
             cancels: Arc::clone(self),
             correlation_id: correlation_id.to_owned(),
@@ -90,7 +91,7 @@ impl Cancels {
     pub(super) fn cancel(&self, correlation_id: &str) {
         let mut state = self.lock();
         state.cancelled.entry(correlation_id, || ());
-        if let Some(running) = state.running.get(correlation_id) {
+        for running in state.running.get(correlation_id).into_iter().flatten() {
             running.token.cancel();
         }
     }
@@ -98,7 +99,7 @@ impl Cancels {
     /// Who waits for calls that have been here for so long.
     pub(super) fn callers(&self, at_least: Duration) -> HashSet<Caller> {
         let state = self.lock();
-        let old = state.running.values();
+        let old = state.running.values().flatten();
         let old = old.filter(|running| running.since.elapsed() >= at_least);
         old.filter_map(|running| running.caller.clone()).collect()
     }
@@ -109,6 +110,7 @@ impl Cancels {
         let its = state
             .running
             .values()
+            .flatten()
             .filter(|it| it.caller.as_ref() == Some(caller));
         its.map(|running| running.token.cancel()).count()
     }
@@ -122,8 +124,11 @@ impl Cancels {
 impl Drop for Registration {
     fn drop(&mut self) {
         let mut state = self.cancels.lock();
-        let is_own = |running: &Running| running.number == self.number;
-        if state.running.get(&self.correlation_id).is_some_and(is_own) {
+        let Some(copies) = state.running.get_mut(&self.correlation_id) else {
+            return;
+        };
+        copies.retain(|running| running.number != self.number);
+        if copies.is_empty() {
             state.running.remove(&self.correlation_id);
         }
     }
@@ -155,6 +160,17 @@ mod tests {
         cancels.cancel("a");
         assert!(second.token.is_cancelled());
         drop(second);
+        assert!(cancels.lock().running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_dropped_does_not_take_the_call_that_runs_along() {
+        let cancels = Arc::new(Cancels::default());
+        let running = enter(&cancels, "a", "replies").unwrap();
+        drop(enter(&cancels, "a", "replies").unwrap());
+        cancels.cancel("a");
+        assert!(running.token.is_cancelled());
+        drop(running);
         assert!(cancels.lock().running.is_empty());
     }
 

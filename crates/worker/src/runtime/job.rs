@@ -172,7 +172,7 @@ impl Job {
         let call = async move {
             // Or lost together with the connection, which is as good: nobody else is granted it.
             let _ = is_settled.await;
-            if let Some(claim) = &self.claim {
+            if let Some(claim) = &mut self.claim {
                 claim.begin().await;
             }
             let _ = self.run(prepared).await;

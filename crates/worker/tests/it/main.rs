@@ -23,6 +23,7 @@ mod leaving;
 mod notifications;
 mod on_rabbitmq;
 mod once;
+mod once_keyed;
 mod progress;
 mod prompts;
 mod raw;

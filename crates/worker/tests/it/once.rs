@@ -292,6 +292,22 @@ async fn it_can_be_cancelled_while_it_runs() {
 }
 
 #[tokio::test]
+async fn it_can_be_cancelled_after_it_was_handed_out_again() {
+    let gate = Gate::new();
+    let mut site = Site::with(worker(2, [gate.tool("hold").at_most_once()])).await;
+    running(&mut site, &gate, "a").await;
+    site.call("a", "hold").await;
+    until("the second copy to be dropped", async || {
+        site.queued().await == 0 && site.unsettled() == 0
+    })
+    .await;
+    site.cancel("a").await;
+    until("the tool to stop", async || gate.left() == 1).await;
+    nothing_came(&mut site).await;
+    site.all_is_settled().await;
+}
+
+#[tokio::test]
 async fn it_can_be_granted_and_cancelled_while_the_worker_stops() {
     let gate = Gate::new();
     let mut site = site_with(&gate).await;

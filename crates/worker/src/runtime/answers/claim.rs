@@ -12,11 +12,12 @@ use uuid::Uuid;
 
 use super::Kept;
 use super::catch_up::Question;
-use super::news::{self, Release};
+use super::kept;
+use super::news;
 use super::table::{Entry, Limits, Look, Standing, Table};
 use crate::CallKey;
 
-/// Claims that wait to be withdrawn; of more, the deadline frees the key for other workers.
+/// Ends of claims that wait to be told; of more, other workers hear at the deadline.
 const RELEASES: usize = 1024;
 /// Questions of other workers that wait; more are not answered.
 const QUESTIONS: usize = 64;
@@ -45,14 +46,14 @@ pub(in crate::runtime) struct Memory {
     is_told: AtomicBool,
     /// One connection at a time asks the others; the next ones wait for what it learns.
     pub(super) asking: tokio::sync::Mutex<()>,
-    releases: mpsc::Sender<Release>,
+    releases: mpsc::Sender<Message>,
     pub(super) questions: mpsc::Sender<Question>,
 }
 
 /// What a [`Memory`] wants published beside calls.
 #[derive(Debug)]
 pub(in crate::runtime) struct ToPublish {
-    pub(super) releases: mpsc::Receiver<Release>,
+    pub(super) releases: mpsc::Receiver<Message>,
     pub(super) questions: mpsc::Receiver<Question>,
 }
 
@@ -80,7 +81,8 @@ pub(in crate::runtime) enum Entered {
     Late,
 }
 
-/// The right to run the call of a key. Dropped without an answer, it goes to the next.
+/// The right to run the call of a key. Dropped without an answer, it goes to the next; unless the
+/// call must not run twice and has begun, then that is what is kept of it.
 #[derive(Debug)]
 pub(in crate::runtime) struct Claim {
     memory: Arc<Memory>,
@@ -89,6 +91,7 @@ pub(in crate::runtime) struct Claim {
     fingerprint: String,
     correlation_id: String,
     deadline: Instant,
+    has_begun: bool,
     is_over: bool,
 }
 
@@ -203,6 +206,7 @@ impl Memory {
             fingerprint: coming.key.fingerprint().to_owned(),
             correlation_id: coming.correlation_id.to_owned(),
             deadline: coming.deadline,
+            has_begun: false,
             is_over: false,
         };
         table.claim(key, claim.entry(false));
@@ -293,11 +297,8 @@ impl Claim {
     /// Sends a message to this worker's own queue: behind all that has reached it so far.
     async fn send_mark(&self) {
         let queue = self.memory.listens_on();
-        let mark = Release {
-            key: self.key.clone(),
-            claim: self.id.clone(),
-        };
-        let Some((queue, message)) = queue.zip(news::mark(&self.memory, &mark)) else {
+        let mark = news::mark(&self.memory, &self.key, &self.id);
+        let Some((queue, message)) = queue.zip(mark) else {
             return;
         };
         let publish = self.memory.publish(Publish::to_queue(queue, message));
@@ -308,7 +309,8 @@ impl Claim {
     }
 
     /// The call must not run twice, and begins now; the others know it when this returns.
-    pub(in crate::runtime) async fn begin(&self) {
+    pub(in crate::runtime) async fn begin(&mut self) {
+        self.has_begun = true;
         self.memory.change(|table| table.begin(&self.key, &self.id));
         if timeout_at(self.deadline, self.tell(true)).await.is_err() {
             tracing::warn!("other workers do not know that a call has begun");
@@ -316,9 +318,11 @@ impl Claim {
     }
 
     /// Keeps the answer and tells the others, within a bound: the caller waits for it. An answer
-    /// that is not to be kept frees the key.
+    /// that is not to be kept frees the key, as dropping this does.
     pub(in crate::runtime) async fn answered(mut self, body: &Result<Box<RawValue>, RpcError>) {
         let Some(kept) = Kept::of(&self.fingerprint, body) else {
+            // What asks its client comes again, and is not done before.
+            self.has_begun &= !kept::asks(body);
             return;
         };
         self.is_over = true;
@@ -365,13 +369,18 @@ impl Drop for Claim {
         if self.is_over {
             return;
         }
-        self.memory
-            .change(|table| table.release(&self.key, &self.id));
-        let release = Release {
-            key: std::mem::take(&mut self.key),
-            claim: std::mem::take(&mut self.id),
+        let (memory, key, id) = (&self.memory, &self.key, &self.id);
+        let message = if self.has_begun {
+            let unknown = Kept::unknown(std::mem::take(&mut self.fingerprint));
+            let message = news::keep(memory, key, id, &unknown, Duration::ZERO);
+            memory.change(|table| table.keep(key, unknown, Duration::ZERO));
+            message
+        } else {
+            memory.change(|table| table.release(key, id));
+            news::release(memory, key, id)
         };
-        if self.memory.releases.try_send(release).is_err() {
+        let is_told = message.is_some_and(|message| memory.releases.try_send(message).is_ok());
+        if !is_told {
             tracing::debug!("other workers wait for a call until its deadline");
         }
     }

@@ -40,12 +40,13 @@ impl Kept {
         })
     }
 
-    /// What is kept of a call that must not run twice, when the worker that ran it is gone.
+    /// What is kept of a call that must not run twice, when it has begun and left no answer: its
+    /// worker is gone, it was cancelled, or it failed in a way that says nothing for good.
     pub(super) fn unknown(fingerprint: String) -> Self {
         let error = RpcError::new(
             code::OUTCOME_UNKNOWN,
-            "a call with this idempotency key had started on a worker that is gone, and it must \
-             not run twice; look at what it was to change before calling again with another key",
+            "a call with this idempotency key has begun and left no answer, and it must not run \
+             twice; look at what it was to change before calling again with another key",
         );
         Self {
             fingerprint,
@@ -77,12 +78,24 @@ impl Kept {
     }
 }
 
+/// Whether a call asks its client for something, so that it comes again.
+pub(super) fn asks(body: &Result<Box<RawValue>, RpcError>) -> bool {
+    match body {
+        Ok(result) => Members::parse(result.get()).is_ok_and(|members| is_question(&members)),
+        Err(error) => error.code == code::MISSING_CLIENT_CAPABILITY,
+    }
+}
+
+fn is_question(members: &Members<'_>) -> bool {
+    members.string("resultType").as_deref() == Some(InputRequired::RESULT_TYPE)
+}
+
 /// Whether a result ends its call for good.
 fn is_final(result: &RawValue) -> bool {
     let Ok(members) = Members::parse(result.get()) else {
         return true;
     };
-    if members.string("resultType").as_deref() == Some(InputRequired::RESULT_TYPE) {
+    if is_question(&members) {
         return false;
     }
     if !is_true(&members, "isError") {

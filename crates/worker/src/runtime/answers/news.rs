@@ -24,7 +24,7 @@ use super::table::Entry;
 const GRACE: Duration = Duration::from_secs(1);
 /// Longest time left of a call that is believed.
 const MAX_LEFT: Duration = Duration::from_mins(15);
-/// How long one release may take.
+/// How long telling the end of one claim may take.
 const RELEASE_TIME: Duration = Duration::from_secs(4);
 
 /// Parameters of [`ANSWERS_CLAIM`].
@@ -42,9 +42,9 @@ struct Claimed<T> {
 
 /// Parameters of [`ANSWERS_RELEASE`] and [`ANSWERS_MARK`].
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::runtime) struct Release {
-    pub(super) key: String,
-    pub(super) claim: String,
+struct Release<T> {
+    key: T,
+    claim: T,
 }
 
 /// Parameters of [`ANSWERS_KEEP`]: a result or an error.
@@ -74,8 +74,12 @@ pub(super) fn claim(memory: &Memory, key: &str, claim: &Entry) -> Option<Message
     message(memory, ANSWERS_CLAIM, &claim.id, &claimed)
 }
 
-pub(super) fn mark(memory: &Memory, release: &Release) -> Option<Message> {
-    message(memory, ANSWERS_MARK, &release.claim, release)
+pub(super) fn mark(memory: &Memory, key: &str, claim: &str) -> Option<Message> {
+    message(memory, ANSWERS_MARK, claim, &Release { key, claim })
+}
+
+pub(super) fn release(memory: &Memory, key: &str, claim: &str) -> Option<Message> {
+    message(memory, ANSWERS_RELEASE, claim, &Release { key, claim })
 }
 
 /// `sequence` keeps the message in order with others of the same one.
@@ -129,9 +133,9 @@ pub(in crate::runtime) fn take(memory: &Memory, envelope: &Envelope<'_>) -> bool
     let taken = match method.as_ref() {
         ANSWERS_CLAIM => serde_json::from_str(params).map(|claimed| take_claim(memory, claimed)),
         ANSWERS_RELEASE => serde_json::from_str(params)
-            .map(|Release { key, claim }| memory.change(|table| table.release(&key, &claim))),
+            .map(|it: Release<String>| memory.change(|table| table.release(&it.key, &it.claim))),
         ANSWERS_MARK => serde_json::from_str(params)
-            .map(|Release { key, claim }| memory.change(|table| table.mark(&key, &claim))),
+            .map(|it: Release<String>| memory.change(|table| table.mark(&it.key, &it.claim))),
         ANSWERS_KEEP => serde_json::from_str(params).map(|keep| take_keep(memory, keep)),
         method => return catch_up::take(memory, method, envelope),
     };
@@ -176,29 +180,26 @@ fn take_keep(memory: &Memory, keep: Keep) {
     memory.change(|table| table.keep(&keep.key, kept, age));
 }
 
-/// Publishes releases one after the other; once stopped, those that wait and no more.
+/// Tells the ends of claims one after the other; once stopped, those that wait and no more.
 pub(super) async fn publish_releases(
-    mut releases: Receiver<Release>,
+    mut releases: Receiver<Message>,
     memory: Arc<Memory>,
     stop: CancellationToken,
 ) {
     loop {
-        let release = tokio::select! {
+        let message = tokio::select! {
             biased;
-            release = releases.recv() => release,
+            message = releases.recv() => message,
             () = stop.cancelled() => None,
         };
-        let Some(release) = release else {
+        let Some(message) = message else {
             return;
-        };
-        let Some(message) = message(&memory, ANSWERS_RELEASE, &release.claim, &release) else {
-            continue;
         };
         if timeout(RELEASE_TIME, memory.broadcast(message))
             .await
             .is_err()
         {
-            tracing::debug!("a release was not published in time");
+            tracing::debug!("other workers were not told in time that a claim has ended");
         }
     }
 }

@@ -229,13 +229,13 @@ impl Table {
         }
     }
 
-    /// A caller wants no answer: whoever runs the call stops it.
+    /// A caller wants no answer: whoever runs the call stops it. How far one has come that must not
+    /// run twice only its worker can say.
     pub(super) fn cancelled(&mut self, correlation_id: &str) {
         let soon = Instant::now() + STOP_TIME;
         for claim in self.claims.values_mut().flatten() {
-            if !claim.is_own && claim.correlation_id == correlation_id {
+            if !claim.is_own && !claim.begun && claim.correlation_id == correlation_id {
                 claim.until = claim.until.min(soon);
-                claim.begun = false;
             }
         }
     }

@@ -120,17 +120,34 @@ async fn how_a_call_ended_that_must_not_run_twice_may_be_unknown() {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_call_leaves_its_key_soon() {
     let mut table = table();
-    let begun = Entry {
-        begun: true,
-        ..claim("1", "x", false)
-    };
-    table.claim("a", begun);
+    table.claim("a", claim("1", "x", false));
     table.claim("b", claim("2", "y", false));
     table.cancelled("x");
     assert!(!is_free(&mut table, "a"));
     advance(STOP_TIME).await;
     assert!(is_free(&mut table, "a"));
     assert!(!is_free(&mut table, "b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_call_that_must_not_run_twice_and_has_begun_keeps_its_key() {
+    let mut table = table();
+    let begun = || Entry {
+        begun: true,
+        ..claim("1", "x", false)
+    };
+    table.claim("a", begun());
+    table.cancelled("x");
+    advance(STOP_TIME).await;
+    assert!(matches!(table.look("a", "y", false), Look::Claimed { .. }));
+    advance(HOUR).await;
+    assert_eq!(answer(&mut table, "a").unwrap(), "-31004");
+    // That it has begun may be heard after the cancel.
+    table.claim("b", claim("1", "x", false));
+    table.cancelled("x");
+    table.claim("b", begun());
+    advance(STOP_TIME).await;
+    assert_eq!(answer(&mut table, "b").unwrap(), "-31004");
 }
 
 #[tokio::test]
