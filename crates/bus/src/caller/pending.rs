@@ -89,6 +89,19 @@ impl PendingCall {
         }
     }
 
+    /// Gives the call up now, and gives what had become of it: the answer that had just come, or
+    /// [`CallError::OutcomeUnknown`] where a worker was granted it, which goes on there. `None`
+    /// where it may be begun again; [`PendingCall::cancel`] stops it then.
+    pub fn close(&mut self) -> Option<Result<Bytes, CallError>> {
+        let closed = self.inbox.as_mut().map(Inbox::close);
+        let holder = match closed {
+            Some(Closed::Answered(answer)) => return Some(answer),
+            Some(Closed::Granted(instance)) => Some(instance),
+            Some(Closed::Open) | None => self.granted_to.clone(),
+        };
+        holder.map(|instance| Err(CallError::OutcomeUnknown(instance)))
+    }
+
     /// Stops the call wherever it is; no answer follows.
     pub async fn cancel(mut self, reason: &str) {
         if let Some(mut inbox) = self.inbox.take() {

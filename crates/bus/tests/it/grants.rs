@@ -27,6 +27,8 @@ on_both_buses!(
     a_granted_call_has_an_unknown_outcome_when_its_instance_goes,
     a_granted_call_has_an_unknown_outcome_at_its_deadline,
     a_granted_call_has_an_unknown_outcome_when_its_reply_queue_goes,
+    a_call_that_is_closed_says_whether_it_was_granted,
+    a_call_that_is_closed_gives_the_answer_that_had_come,
     a_call_that_was_not_granted_is_asked_again_when_its_reply_queue_goes,
 );
 
@@ -345,6 +347,42 @@ async fn a_granted_call_has_an_unknown_outcome_when_its_reply_queue_goes(site: S
     delivery.ack().await.unwrap();
     let (error, ()) = tokio::join!(within(call.next()), site.end_connections());
     assert_eq!(error, Err(CallError::OutcomeUnknown("worker-1".to_owned())));
+}
+
+async fn a_call_that_is_closed_says_whether_it_was_granted(site: Site) {
+    let mut tasks = JoinSet::new();
+    let mut worker = Worker::start(&site, "worker-1").await;
+    let caller = site.caller(&mut tasks).await;
+    let mut unpublished = call(&caller);
+    assert_eq!(unpublished.close(), None);
+
+    let mut open = call(&caller);
+    let delivery = begin(&mut open, &mut worker).await;
+    assert_eq!(open.close(), None);
+    check_refused(delivery, &mut worker).await;
+
+    let mut granted = call(&caller);
+    let delivery = begin(&mut granted, &mut worker).await;
+    assert!(worker.is_granted(&delivery).await);
+    delivery.ack().await.unwrap();
+    let unknown = CallError::OutcomeUnknown("worker-1".to_owned());
+    assert_eq!(granted.close(), Some(Err(unknown)));
+}
+
+async fn a_call_that_is_closed_gives_the_answer_that_had_come(site: Site) {
+    let mut tasks = JoinSet::new();
+    let mut worker = Worker::start(&site, "worker-1").await;
+    let caller = site.caller(&mut tasks).await;
+    let mut answered = call(&caller);
+    let delivery = begin(&mut answered, &mut worker).await;
+    assert!(worker.is_granted(&delivery).await);
+    worker.answer(&delivery).await;
+    // Its answer has come when that of a later call has.
+    let mut later = call(&caller);
+    let delivery = begin(&mut later, &mut worker).await;
+    worker.answer(&delivery).await;
+    assert_eq!(within(later.next()).await, DONE);
+    assert_eq!(answered.close(), Some(Ok("done".into())));
 }
 
 async fn a_call_that_was_not_granted_is_asked_again_when_its_reply_queue_goes(site: Site) {

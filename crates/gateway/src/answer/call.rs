@@ -34,7 +34,11 @@ impl Gateway {
                 let id = request.id.to_owned();
                 let client = (speaker.session().map(Client::new), caller.of_states());
                 let counted = (place, metrics);
-                Ok(RunningCall::new(self, call, pending, id, client, counted))
+                // On standard input there is no other connection on which to ask again.
+                let is_connected = request.headers.is_none();
+                let running =
+                    RunningCall::new(self, call, pending, id, client, is_connected, counted);
+                Ok(running)
             }
             Err(error) => {
                 if let Some(reason) = busy::reason(&error) {

@@ -32,7 +32,8 @@ pub(crate) use request::body;
 /// Most times that a worker asks for input before it must answer.
 const MAX_ROUNDS: u32 = 16;
 
-/// A call that a worker will answer. Dropped before that, it is cancelled.
+/// A call that a worker will answer. Dropped before that, it is cancelled, unless its client may
+/// come back for the answer.
 #[derive(Debug)]
 pub(crate) struct RunningCall {
     gateway: Arc<Gateway>,
@@ -43,6 +44,9 @@ pub(crate) struct RunningCall {
     client: Option<Client>,
     /// Whose a request state is that the client is to come back with.
     caller: [u8; 32],
+    /// The client has given it a key by which it can ask for the answer again, also over another
+    /// connection.
+    is_repeatable: bool,
     stage: Stage,
     n_rounds: u32,
     metrics: Option<metrics::Call>,
@@ -77,17 +81,20 @@ pub(crate) enum Step {
 
 impl RunningCall {
     /// A call that `pending` has begun. `client` is the client, where it has a session, and
-    /// `caller` whose it is otherwise.
+    /// `caller` whose it is otherwise; `is_connected` where it is one with its connection, as on
+    /// standard input.
     pub(crate) fn new(
         gateway: &Arc<Gateway>,
         call: Arc<CallRequest>,
         pending: PendingCall,
         id: Box<RawValue>,
         (client, caller): (Option<Client>, [u8; 32]),
+        is_connected: bool,
         (place, metrics): (Place, metrics::Call),
     ) -> Self {
         Self {
             gateway: Arc::clone(gateway),
+            is_repeatable: call.idempotent && !is_connected,
             call,
             id,
             client,
@@ -237,7 +244,16 @@ impl RunningCall {
         self.fail(&error, outcome);
     }
 
+    /// Ends the call because the gateway does. What is known of it is told: an answer that has
+    /// come, or that it may have run and must not run twice. Other calls may be tried again.
     fn shut_down(&mut self) {
+        if let Stage::Worker(pending) = &mut self.stage {
+            match pending.close() {
+                Some(Ok(body)) => return self.answered(&body),
+                Some(Err(error)) => return self.unanswered(&error),
+                None => {}
+            }
+        }
         let withdrawn = self.withdrawn("the server shuts down");
         self.cancel("the gateway shuts down");
         let reply = Reply::error(Some(&self.id), &refusal::ending());
@@ -298,6 +314,11 @@ impl RunningCall {
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
+        if self.is_repeatable && matches!(self.stage, Stage::Worker(_)) {
+            // Its worker goes on, so that a repetition gets the answer and not a second run.
+            self.finish(Outcome::Cancelled);
+            self.stage = Stage::Over;
+        }
         self.cancel("the client no longer waits");
     }
 }

@@ -3,6 +3,7 @@
 use bus::Message;
 use bus::memory::MemoryBus;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::harness::*;
 use crate::stdio::Pipes;
@@ -140,6 +141,37 @@ async fn callers_do_not_meet_under_a_key() {
     for (index, id) in seen.iter().enumerate() {
         assert!(!seen[..index].contains(id), "{index}: {seen:?}");
     }
+}
+
+/// Calls `lab_hang` and goes away when it runs, until the gateway has noticed.
+async fn abandon(site: &Site, body: Value) {
+    let before = site.worker.calls().len();
+    let client = site.one.client();
+    let mut calls = JoinSet::new();
+    calls.spawn(async move { client.modern(&body).await });
+    eventually("the call runs", async || {
+        site.worker.calls().len() == before + 1
+    })
+    .await;
+    calls.shutdown().await;
+    let cancelled = r#"discovery_calls_total{category="network",outcome="cancelled"}"#;
+    let line = format!("{cancelled} {}\n", before + 1);
+    let metrics = &site.one.process.metrics;
+    eventually(&line, async || metrics.encode().contains(&line)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_cancels_only_calls_that_it_cannot_ask_for_again() {
+    let site = Site::new().await;
+    abandon(&site, with_key(call(1, "lab_hang", json!({})), CALLERS)).await;
+    abandon(&site, call(2, "lab_hang", json!({}))).await;
+    let without_key = site.last().correlation_id.unwrap();
+    eventually("a call is cancelled", async || {
+        !site.worker.cancelled().is_empty()
+    })
+    .await;
+    assert_eq!(site.worker.cancelled(), [without_key]);
+    assert_eq!(site.worker.running(), 1);
 }
 
 #[tokio::test]

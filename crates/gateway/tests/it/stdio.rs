@@ -226,8 +226,8 @@ async fn an_identifier_in_use_is_refused() {
     assert_eq!(second["error"]["code"], -32600);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_call_that_may_not_run_twice_ends_when_its_worker_is_gone() {
+/// A client whose call of a tool that must not run twice was granted, and does not end.
+async fn granted() -> (Pipes, Worker) {
     let bus = MemoryBus::new();
     let tool = json!({
         "name": "lab_once", "inputSchema": { "type": "object" },
@@ -237,10 +237,27 @@ async fn a_call_that_may_not_run_twice_ends_when_its_worker_is_gone() {
     let mut pipes = Pipes::open(&bus).await;
     pipes.send(&call(1, "lab_once", json!({}))).await;
     eventually("it is granted", || async { worker.grants() == 1 }).await;
+    (pipes, worker)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_not_run_twice_ends_when_its_worker_is_gone() {
+    let (mut pipes, worker) = granted().await;
     worker.die().await;
     let answer = pipes.read().await;
     assert_eq!(answer["error"]["code"], -31004, "{answer}");
     assert_eq!(answer["error"]["data"]["retryable"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_not_run_twice_and_outlasts_the_shutdown_is_not_to_be_tried_again() {
+    let (mut pipes, worker) = granted().await;
+    pipes.gate.process.shutdown.cancel();
+    let answer = pipes.read().await;
+    assert_eq!(answer["error"]["code"], -31004, "{answer}");
+    assert_eq!(answer["error"]["data"]["retryable"], false);
+    pipes.gate.ended().await.unwrap();
+    assert_eq!((worker.running(), worker.cancelled().len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
