@@ -1,6 +1,7 @@
 //! The stdio front, over pipes in memory.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bus::memory::MemoryBus;
 use serde_json::{Value, json};
@@ -253,7 +254,14 @@ async fn a_call_that_may_not_run_twice_ends_when_its_worker_is_gone() {
 async fn a_call_that_may_not_run_twice_and_outlasts_the_shutdown_is_not_to_be_tried_again() {
     let (mut pipes, worker) = granted().await;
     pipes.gate.process.shutdown.cancel();
-    let answer = pipes.read().await;
+    // A worker that said nothing would be taken for gone before the gateway ends.
+    let mut beat = tokio::time::interval(Duration::from_secs(5));
+    let answer = loop {
+        tokio::select! {
+            answer = pipes.read() => break answer,
+            _ = beat.tick() => worker.announce().await,
+        }
+    };
     assert_eq!(answer["error"]["code"], -31004, "{answer}");
     assert_eq!(answer["error"]["data"]["retryable"], false);
     pipes.gate.ended().await.unwrap();
