@@ -106,6 +106,13 @@ pub trait Bus: Send + Sync + fmt::Debug + 'static {
     /// What this bus has lived through.
     fn stats(&self) -> &Stats;
 
+    /// Resolves when the bus will never work again by a fault of its own, with
+    /// [`Error::Failed`]; [`crate::supervise`] ends by it. A bus that cannot fail like that, or was
+    /// closed, never resolves.
+    async fn failed(&self) -> Error {
+        std::future::pending().await
+    }
+
     /// Lets go of all connections; pending publishes fail.
     async fn close(&self);
 }

@@ -45,6 +45,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A part of the bus has ended by a fault of its own; only another process helps.
+    #[error("{0} has ended by a fault of the program; see the log")]
+    Failed(&'static str),
     /// The bus was closed by its owner.
     #[error("the bus is closed")]
     Closed,
@@ -59,6 +62,7 @@ impl Error {
             Self::Mismatch { .. }
                 | Self::AttemptsUsedUp { .. }
                 | Self::Settings { .. }
+                | Self::Failed(_)
                 | Self::Closed
         )
     }

@@ -59,8 +59,26 @@ const GOOD_SESSION: Duration = Duration::from_secs(5);
 /// something at shutdown watches the token itself and returns in its own time.
 ///
 /// # Errors
-/// An error that is [final](Error::is_final), attempts used up included.
+/// An error that is [final](Error::is_final), attempts used up and a bus that
+/// [failed](Bus::failed) included.
 pub async fn supervise<F, S>(
+    bus: &Arc<dyn Bus>,
+    name: &str,
+    backoff: &Backoff,
+    shutdown: &CancellationToken,
+    session: F,
+) -> Result<(), Error>
+where
+    F: FnMut(Arc<dyn Link>) -> S,
+    S: Future<Output = Result<(), Error>>,
+{
+    tokio::select! {
+        ended = keep(bus, name, backoff, shutdown, session) => ended,
+        error = bus.failed() => Err(error),
+    }
+}
+
+async fn keep<F, S>(
     bus: &Arc<dyn Bus>,
     name: &str,
     backoff: &Backoff,

@@ -21,8 +21,11 @@ use crate::{Headers, Message, Publish, PublishError};
 const WINDOW: usize = 2;
 /// Most replies in a bundle.
 const MAX_PARTS: usize = 64;
-/// Most bytes of their bodies; what is larger travels alone.
+/// Most bytes of a bundle, where the broker takes as many; what is larger travels alone.
 const MAX_BYTES: usize = 48 << 10;
+/// Most bytes of a reply in a bundle beside its body, its correlation id and its type: the names
+/// of its members and a sequence number, with some to spare.
+const HEAD: usize = 80;
 
 /// Who waits for the confirmation of one message.
 pub(super) enum Waiters {
@@ -73,14 +76,14 @@ impl Lanes {
         self.waiting += 1;
     }
 
-    /// The next message that may leave.
-    pub(super) fn next(&mut self) -> Option<(Publish, Waiters, Turn)> {
+    /// The next message that may leave; no bundle has more bytes than `limit`.
+    pub(super) fn next(&mut self, limit: usize) -> Option<(Publish, Waiters, Turn)> {
         if self.waiting == 0 {
             return None;
         }
         let may_leave = |lane: &&mut Lane| !lane.waiting.is_empty() && lane.unconfirmed() < WINDOW;
         let lane = self.lanes.values_mut().find(may_leave)?;
-        let (publish, waiters) = lane.take()?;
+        let (publish, waiters) = lane.take(limit)?;
         let turn = Arc::clone(&lane.turn);
         self.waiting -= match &waiters {
             Waiters::One(_) => 1,
@@ -109,15 +112,15 @@ impl Lane {
     }
 
     /// As many as one message may hold, at least one.
-    fn take(&mut self) -> Option<(Publish, Waiters)> {
+    fn take(&mut self, limit: usize) -> Option<(Publish, Waiters)> {
         let mut bytes = 0;
         let n_parts = self
             .waiting
             .iter()
             .take(MAX_PARTS)
             .take_while(|(publish, _)| {
-                bytes += publish.message.body.len();
-                bytes <= MAX_BYTES
+                bytes += size(&publish.message);
+                bytes <= MAX_BYTES.min(limit)
             });
         let n_parts = n_parts.count().max(1);
         let mut taken = self.waiting.drain(..n_parts);
@@ -129,6 +132,18 @@ impl Lane {
         all.push(done);
         Some((bundle(first, &rest), Waiters::All(all)))
     }
+}
+
+/// Most bytes that a reply takes in a bundle.
+fn size(message: &Message) -> usize {
+    // What JSON escapes becomes six bytes at most.
+    let text = |text: &str| {
+        let is_escaped = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
+        text.len() + 5 * text.bytes().filter(is_escaped).count()
+    };
+    let id = message.correlation_id.as_deref().map_or(0, text);
+    let kind = message.kind.as_deref().map_or(0, text);
+    HEAD + id + kind + message.body.len()
 }
 
 /// Whether a message is one that a bundle can say all of.
@@ -261,6 +276,10 @@ mod tests {
         result
     }
 
+    fn next(lanes: &mut Lanes) -> Option<(Publish, Waiters, Turn)> {
+        lanes.next(usize::MAX)
+    }
+
     fn n_parts((publish, _, _): &(Publish, Waiters, Turn)) -> usize {
         unbundle(publish.message.clone()).len()
     }
@@ -304,24 +323,24 @@ mod tests {
         let mut turns = Vec::new();
         for id in ["1", "2"] {
             results.push(add(&mut lanes, reply(id, "0")));
-            let next = lanes.next().unwrap();
+            let next = next(&mut lanes).unwrap();
             assert_eq!(n_parts(&next), 1, "nothing is before it");
             turns.push(next);
         }
         for id in ["3", "4", "5"] {
             results.push(add(&mut lanes, reply(id, "0")));
-            assert!(lanes.next().is_none());
+            assert!(next(&mut lanes).is_none());
         }
         let other = Publish {
             routing_key: "other".to_owned(),
             ..reply("6", "0")
         };
         let _other = add(&mut lanes, other);
-        assert_eq!(lanes.next().unwrap().0.routing_key, "other");
+        assert_eq!(next(&mut lanes).unwrap().0.routing_key, "other");
         let (_, waiters, turn) = turns.remove(0);
         waiters.tell(Ok(()));
         drop(turn);
-        let together = lanes.next().unwrap();
+        let together = next(&mut lanes).unwrap();
         assert_eq!((n_parts(&together), lanes.len()), (3, 0));
         together.1.tell(Err(PublishError::Lost));
         assert_eq!(results.remove(0).await.unwrap().ok(), Some(()));
@@ -333,13 +352,13 @@ mod tests {
     #[test]
     fn a_bundle_has_bounds() {
         let mut lanes = Lanes::default();
-        let large = format!("{:?}", "x".repeat(MAX_BYTES / 2 - 10));
+        let large = format!("{:?}", "x".repeat(MAX_BYTES / 2 - 100));
         let mut kept: Vec<_> = [&large, &large, &large, "1"]
             .map(|body| add(&mut lanes, reply("a", body)))
             .into();
-        assert_eq!(n_parts(&lanes.next().unwrap()), 2);
+        assert_eq!(n_parts(&next(&mut lanes).unwrap()), 2);
         kept.extend((0..MAX_PARTS).map(|_| add(&mut lanes, reply("b", "0"))));
-        assert_eq!(n_parts(&lanes.next().unwrap()), MAX_PARTS);
+        assert_eq!(n_parts(&next(&mut lanes).unwrap()), MAX_PARTS);
         assert_eq!(lanes.len(), 2);
         let huge = format!("{:?}", "x".repeat(MAX_BYTES));
         let may_share = |body: &str, is_compressed| {
@@ -355,6 +374,36 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_is_never_larger_than_what_the_broker_takes() {
+        for id in ["a", "\"\u{1}\\ä", &"\u{1f}".repeat(255)] {
+            let mut lanes = Lanes::default();
+            let add_one = |_| {
+                let mut publish = reply(id, "0");
+                publish.message.headers.insert(headers::SEQ, i64::MIN);
+                add(&mut lanes, publish)
+            };
+            let replies: Vec<_> = (0..40).map(add_one).collect();
+            let mut left = replies.len();
+            while let Some((publish, waiters, _)) = lanes.next(4000) {
+                let parts = unbundle(publish.message.clone()).len();
+                assert!(
+                    publish.message.body.len() <= 4000,
+                    "{}",
+                    publish.message.body.len()
+                );
+                assert!(parts > 1 || left == 1, "{id:?}");
+                left -= parts;
+                waiters.tell(Ok(()));
+            }
+            assert_eq!(left, 0);
+        }
+        let mut lanes = Lanes::default();
+        let _alone = ["b", "c"].map(|id| add(&mut lanes, reply(id, "0")));
+        let first = lanes.next(10).unwrap();
+        assert_eq!(n_parts(&first), 1, "it is not for a bundle to refuse it");
+    }
+
+    #[test]
     fn queues_that_are_gone_are_forgotten() {
         let mut lanes = Lanes::default();
         for number in 0..100 {
@@ -363,7 +412,7 @@ mod tests {
                 ..reply("a", "0")
             };
             let _result = add(&mut lanes, publish);
-            let _sent = lanes.next().unwrap();
+            let _sent = next(&mut lanes).unwrap();
             lanes.forget_idle();
         }
         assert!(lanes.lanes.len() <= 1);

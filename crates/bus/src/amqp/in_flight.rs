@@ -134,9 +134,10 @@ impl InFlight {
         }
     }
 
-    /// Sends what waited to share a message and may leave now.
-    pub(super) fn send_shared(&mut self, channel: &Arc<Channel>) {
-        while let Some((publish, waiters, turn)) = self.lanes.next() {
+    /// Sends what waited to share a message and may leave now, in messages of at most `limit`
+    /// bytes.
+    pub(super) fn send_shared(&mut self, channel: &Arc<Channel>, limit: usize) {
+        while let Some((publish, waiters, turn)) = self.lanes.next(limit) {
             let outgoing = Outgoing {
                 publish,
                 is_compressed: false,

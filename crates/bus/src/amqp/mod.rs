@@ -24,11 +24,11 @@ mod woken;
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::future::{join_all, select_all};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -95,6 +95,10 @@ impl AmqpBus {
         })
     }
 
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One publisher for all messages of a call, so that they keep their order.
     fn publisher_of(&self, publish: &Publish) -> Option<&Publisher> {
         let mut hasher = DefaultHasher::new();
@@ -154,10 +158,20 @@ impl Bus for AmqpBus {
         &self.stats
     }
 
+    async fn failed(&self) -> Error {
+        let ended = self.publishers.iter().map(|it| Box::pin(it.ended()));
+        select_all(ended).await;
+        // Tasks that the owner has ended are not here any more.
+        let is_closed = self.tasks().is_empty();
+        if is_closed {
+            std::future::pending::<()>().await;
+        }
+        Error::Failed("a task that publishes")
+    }
+
     async fn close(&self) {
         join_all(self.publishers.iter().map(Publisher::close)).await;
-        let mut tasks =
-            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks = std::mem::take(&mut *self.tasks());
         tasks.shutdown().await;
     }
 }
@@ -167,5 +181,54 @@ impl fmt::Debug for AmqpBus {
         f.debug_struct("AmqpBus")
             .field("options", &self.endpoint.options)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    use crate::{Backoff, Message, supervise};
+
+    use super::*;
+
+    /// A bus whose broker is not there.
+    fn bus() -> Arc<AmqpBus> {
+        let options = Options {
+            urls: vec!["amqp://127.0.0.1:1".to_owned()],
+            ..Options::default()
+        };
+        Arc::new(AmqpBus::start(options).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_publisher_that_dies_is_not_taken_for_connected_and_ends_who_uses_the_bus() {
+        let bus = bus();
+        let shared: Arc<dyn Bus> = bus.clone();
+        let (backoff, shutdown) = (Backoff::default(), CancellationToken::new());
+        let supervised = supervise(&shared, "test", &backoff, &shutdown, |_| async { Ok(()) });
+        bus.states.set(0, BusState::Connected);
+        bus.tasks().abort_all();
+        let ended = timeout(Duration::from_secs(10), supervised).await.unwrap();
+        assert!(matches!(ended, Err(Error::Failed(_))), "{ended:?}");
+        assert_eq!(*bus.state().borrow(), BusState::Disconnected);
+        let sent = bus
+            .publish(Publish::to_queue("q", Message::default()))
+            .await;
+        assert!(matches!(sent, Err(PublishError::Disconnected)), "{sent:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_was_closed_has_not_failed() {
+        let bus = bus();
+        bus.close().await;
+        assert!(
+            timeout(Duration::from_secs(10), bus.failed())
+                .await
+                .is_err()
+        );
     }
 }

@@ -140,6 +140,13 @@ impl Publisher {
         }
     }
 
+    /// Resolves when the task has ended, which it does by a fault of its own only while this is
+    /// there.
+    pub(super) async fn ended(&self) {
+        let mut line = self.line.clone();
+        while line.changed().await.is_ok() {}
+    }
+
     /// The connection, unless the broker takes nothing on it.
     pub(super) fn open_connection(&self) -> Option<Arc<Pooled>> {
         let line = self.line.borrow();
@@ -263,7 +270,7 @@ impl Task {
         let error = loop {
             let is_blocked = alarm.is_some();
             if !is_blocked {
-                in_flight.send_shared(&channel);
+                in_flight.send_shared(&channel, self.shared.endpoint.encoding.limit());
             }
             tokio::select! {
                 settled = in_flight.settle_some(), if in_flight.len() > 0 => {
@@ -334,6 +341,13 @@ impl Task {
             blocked,
         });
         self.shared.states.set(self.number, state);
+    }
+}
+
+impl Drop for Task {
+    /// However it ends, nobody may go on taking it for connected.
+    fn drop(&mut self) {
+        self.stand(None, None);
     }
 }
 
