@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bus::memory::MemoryBus;
 use protocol::mcp::method;
 use protocol::response::InputRequired;
 use protocol::{ErrorCode, ToolError, headers};
@@ -354,6 +355,35 @@ async fn the_answer_of_another_worker_is_repeated() {
     assert_eq!(reply.result(), &json!({"content": [], "x": 1.5}));
     assert_eq!(gate.runs(), 0);
     site.all_is_settled().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_no_message_can_hold_keeps_its_call_from_running_again() {
+    const LIMIT: usize = 50_000;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&runs);
+    let long = move |_: Context, _: Nothing| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let text = "x".repeat(LIMIT);
+        async { Ok::<_, ToolError>(Text { text }) }
+    };
+    let tool = Tool::new("long", long);
+    let mut site = Site::on(MemoryBus::new().with_max_message_size(LIMIT)).await;
+    for _ in 0..2 {
+        site.start(worker(1, [tool.clone()])).await;
+    }
+    site.call_with_key("a", "k", "long").await;
+    answer_of(&mut site, "a").await;
+    let mut senders = HashSet::new();
+    for id in ["b", "c", "d"] {
+        site.call_with_key(id, "k", "long").await;
+        let reply = answer_of(&mut site, id).await;
+        let (_, message) = reply.error();
+        assert!(message.contains("too long to be kept"), "{message}");
+        senders.insert(reply.sender.clone());
+    }
+    assert_eq!(senders.len(), 2);
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod events;
 mod expired;
 mod failures;
 mod gate;
+mod joining;
 mod lab;
 mod leaving;
 mod notifications;

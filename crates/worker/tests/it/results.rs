@@ -114,7 +114,6 @@ async fn a_result_that_is_too_large_to_be_sent_becomes_an_error_that_says_so() {
     for request in [
         site.request("a", "large", &json!({})),
         site.keyed("a", "k", "large", &json!({})),
-        site.keyed("a", "k", "large", &json!({})),
     ] {
         site.publish(request).await;
         let reply = site.reply().await;
@@ -125,6 +124,12 @@ async fn a_result_that_is_too_large_to_be_sent_becomes_an_error_that_says_so() {
         }
         assert_eq!(reply.body["error"]["data"]["retryable"], false);
     }
+    site.publish(site.keyed("c", "k", "large", &json!({})))
+        .await;
+    let reply = site.reply().await;
+    let (code, message) = reply.error();
+    assert_eq!(code, -32603);
+    assert!(message.contains("has run"), "{message}");
     site.publish(site.request("b", "small", &json!({}))).await;
     assert_eq!(site.reply().await.text().len(), 100);
     site.all_is_settled().await;

@@ -72,7 +72,10 @@ pub(crate) fn worker(prefetch: u16, tools: impl IntoIterator<Item = Tool>) -> Wo
 impl Site {
     /// A bus with a caller, and no worker yet.
     pub(crate) async fn new() -> Self {
-        let memory = MemoryBus::new();
+        Self::on(MemoryBus::new()).await
+    }
+
+    pub(crate) async fn on(memory: MemoryBus) -> Self {
         let names = Names::default();
         let client = Client::connect(&memory, &names).await;
         Self {
@@ -237,6 +240,15 @@ impl Site {
         };
         self.publish(Publish::broadcast(Names::CONTROL, key, message))
             .await;
+    }
+
+    /// What another worker says to one of them.
+    pub(crate) async fn say(&self, queue: &str, body: &Value) {
+        let message = Message {
+            body: body.to_string().into(),
+            ..Message::default()
+        };
+        self.publish(Publish::to_queue(queue, message)).await;
     }
 
     /// The next message to the caller.

@@ -2,17 +2,22 @@
 //! and whenever it could not hear them for a while.
 //!
 //! It says [`ANSWERS_HELLO`] to all of them. Each tells it which keys it has claimed, and then
-//! that it is there; the first one that is there is asked for all answers.
+//! that it is there, and whether it has been told itself; the first one that has is asked for all
+//! answers. Those that have not may have joined in the same moment and know as little: one of
+//! them is asked only when nobody else has spoken in time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Consumer, Delivery, Publish};
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, stream};
 use protocol::control::{ANSWERS_HELLO, ANSWERS_HERE, ANSWERS_TELL, ANSWERS_TOLD};
 use protocol::{Envelope, Kind};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -20,21 +25,38 @@ use super::claim::Memory;
 use super::news;
 use crate::runtime::{Runtime, control};
 
-/// How long the others may take to say that they are there.
+/// How long the others may take to say that they are there, once one has told what it knows.
 const HERE_TIME: Duration = Duration::from_millis(500);
-/// How long one of them may take to tell what it knows.
+/// How long one of them may take to say that it knows something; then, how long one may take to
+/// tell it.
 const TELL_TIME: Duration = Duration::from_secs(5);
+/// Questions that are being answered at once; of those for all answers one at a time.
+const QUESTIONS_AT_ONCE: usize = 16;
 /// Answers that are on their way to the broker at once.
 const AT_ONCE: usize = 64;
 /// How long the broker may take for one message of that.
 const STEP_TIME: Duration = Duration::from_secs(2);
 
-/// Parameters of [`ANSWERS_HELLO`], [`ANSWERS_HERE`] and [`ANSWERS_TELL`]: who speaks, and the
-/// queue on which it listens.
+/// Parameters of [`ANSWERS_HELLO`] and [`ANSWERS_TELL`]: who speaks, and the queue on which it
+/// listens.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Speaker {
     instance: String,
     queue: String,
+}
+
+/// Parameters of [`ANSWERS_HERE`].
+#[derive(Debug, Serialize, Deserialize)]
+struct Here {
+    #[serde(flatten)]
+    speaker: Speaker,
+    /// It has been told what others knew, or there was nobody. Those who do not say it were told.
+    #[serde(default = "yes")]
+    told: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What another worker wants to be told.
@@ -71,25 +93,35 @@ async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) 
         return;
     };
     let mut heard = Heard::new(n_others);
-    if timeout_at(heard.here_until, memory.broadcast(hello))
+    if timeout_at(heard.known_until, memory.broadcast(hello))
         .await
         .is_err()
     {
         return;
     }
     while let Some(until) = heard.waits_until() {
-        let Ok(Some(delivery)) = timeout_at(until, control.next()).await else {
-            break;
-        };
-        match reply(&delivery) {
-            Some(Reply::Here(other)) => {
-                heard.n_here += 1;
-                if heard.asked_until.is_none() && ask(memory, &own, other).await {
-                    heard.asked_until = Some(Instant::now() + TELL_TIME);
+        let asked = match timeout_at(until, control.next()).await {
+            Ok(None) => break,
+            Ok(Some(delivery)) => match reply(&delivery) {
+                Some(Reply::Here(here)) => heard.is_here(here),
+                Some(Reply::Told) => {
+                    heard.is_told = true;
+                    None
                 }
-            }
-            Some(Reply::Told) => heard.is_told = true,
-            None => control::take(runtime, &delivery),
+                None => {
+                    control::take(runtime, &delivery);
+                    None
+                }
+            },
+            Err(_) => match heard.last_resort() {
+                None => break,
+                other => other,
+            },
+        };
+        if let Some(other) = asked
+            && ask(memory, &own, other).await
+        {
+            heard.asked_until = Some(Instant::now() + TELL_TIME);
         }
     }
     tracing::debug!(heard.n_here, heard.is_told, "knows what others answered");
@@ -100,6 +132,10 @@ struct Heard {
     n_others: u32,
     n_here: u32,
     here_until: Instant,
+    /// Until when somebody may come who knows something.
+    known_until: Instant,
+    /// One that is there, but has not been told itself.
+    untold: Option<Speaker>,
     /// Somebody was asked for all answers, and has until then to tell them.
     asked_until: Option<Instant>,
     is_told: bool,
@@ -111,9 +147,30 @@ impl Heard {
             n_others,
             n_here: 0,
             here_until: Instant::now() + HERE_TIME,
+            known_until: Instant::now() + TELL_TIME,
+            untold: None,
             asked_until: None,
             is_told: false,
         }
+    }
+
+    /// Takes note of another worker, and says whether it is to be asked.
+    fn is_here(&mut self, here: Here) -> Option<Speaker> {
+        self.n_here += 1;
+        if self.asked_until.is_some() {
+            return None;
+        }
+        if here.told {
+            return Some(here.speaker);
+        }
+        self.untold.get_or_insert(here.speaker);
+        None
+    }
+
+    /// Whom to ask when the time is over.
+    fn last_resort(&mut self) -> Option<Speaker> {
+        let untold = self.untold.take();
+        untold.filter(|_| self.asked_until.is_none())
     }
 
     /// Until when more may come; `None` when all has been heard.
@@ -121,7 +178,8 @@ impl Heard {
         match self.asked_until {
             Some(_) if self.is_told && self.n_here >= self.n_others => None,
             Some(asked_until) if !self.is_told => Some(asked_until),
-            _ => Some(self.here_until),
+            Some(_) => Some(self.here_until),
+            None => Some(self.known_until),
         }
     }
 }
@@ -144,20 +202,20 @@ async fn ask(memory: &Memory, own: &Speaker, other: Speaker) -> bool {
 }
 
 enum Reply {
-    Here(Speaker),
+    Here(Here),
     Told,
 }
 
 fn reply(delivery: &Delivery) -> Option<Reply> {
     let envelope = Envelope::parse(&delivery.message.body).ok()?;
     match envelope.method()?.as_ref() {
-        ANSWERS_HERE => speaker(&envelope).map(Reply::Here),
+        ANSWERS_HERE => params(&envelope).map(Reply::Here),
         ANSWERS_TOLD => Some(Reply::Told),
         _ => None,
     }
 }
 
-fn speaker(envelope: &Envelope<'_>) -> Option<Speaker> {
+fn params<T: DeserializeOwned>(envelope: &Envelope<'_>) -> Option<T> {
     let Kind::Notification { params, .. } = envelope.kind else {
         return None;
     };
@@ -174,7 +232,7 @@ pub(super) fn take(memory: &Memory, method: &str, envelope: &Envelope<'_>) -> bo
         ANSWERS_HERE | ANSWERS_TOLD => return true,
         _ => return false,
     };
-    if let Some(of) = speaker(envelope).filter(|of| of.instance != memory.instance()) {
+    if let Some(of) = params(envelope).filter(|of: &Speaker| of.instance != memory.instance()) {
         let question = Question { of, wants_answers };
         if memory.questions.try_send(question).is_err() {
             tracing::debug!("too many workers want to know what was answered");
@@ -183,16 +241,29 @@ pub(super) fn take(memory: &Memory, method: &str, envelope: &Envelope<'_>) -> bo
     true
 }
 
-/// Answers questions of other workers, one after the other, until nobody can ask any more.
+/// Answers questions of other workers until nobody can ask any more. Who begins to listen does not
+/// wait for another one to be told all answers.
 pub(super) async fn answer_questions(mut questions: Receiver<Question>, memory: Arc<Memory>) {
-    while let Some(Question { of, wants_answers }) = questions.recv().await {
+    let turn = Mutex::new(());
+    let answer = async |Question { of, wants_answers }| {
         let told = if wants_answers {
+            let _turn = turn.lock().await;
             tell_answers(&memory, &of.queue).await
         } else {
             tell_claims(&memory, &of.queue).await
         };
         if told.is_none() {
             tracing::debug!(instance = of.instance, "a worker could not be told");
+        }
+    };
+    let mut answering = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(()) = answering.next() => {}
+            question = questions.recv(), if answering.len() < QUESTIONS_AT_ONCE => match question {
+                Some(question) => answering.push(answer(question)),
+                None => return,
+            },
         }
     }
 }
@@ -202,11 +273,14 @@ async fn tell_claims(memory: &Memory, queue: &str) -> Option<()> {
     for (key, claim) in &claims {
         send(memory, queue, news::claim(memory, key, claim)?).await?;
     }
-    let own = Speaker {
-        instance: memory.instance().to_owned(),
-        queue: memory.listens_on()?,
+    let here = Here {
+        speaker: Speaker {
+            instance: memory.instance().to_owned(),
+            queue: memory.listens_on()?,
+        },
+        told: memory.is_told(),
     };
-    let here = news::message(memory, ANSWERS_HERE, &own.instance, &own)?;
+    let here = news::message(memory, ANSWERS_HERE, memory.instance(), &here)?;
     send(memory, queue, here).await
 }
 

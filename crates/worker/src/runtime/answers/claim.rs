@@ -229,11 +229,14 @@ impl Memory {
         &self.instance
     }
 
-    /// Tells the other workers.
-    pub(super) async fn broadcast(&self, message: Message) {
+    /// Tells the other workers, however long that takes.
+    ///
+    /// # Errors
+    /// Only when the message can never be sent.
+    pub(super) async fn broadcast(&self, message: Message) -> Result<(), PublishError> {
         let key = self.names.answers_key(&self.category);
         self.confirmed(Publish::broadcast(Names::CONTROL, key, message))
-            .await;
+            .await
     }
 
     pub(super) async fn publish(&self, publish: Publish) -> Result<(), PublishError> {
@@ -241,16 +244,17 @@ impl Memory {
     }
 
     /// Publishes until the broker confirms.
-    async fn confirmed(&self, publish: Publish) {
+    async fn confirmed(&self, publish: Publish) -> Result<(), PublishError> {
         while let Err(error) = self.bus.publish(publish.clone()).await {
             if error.is_final() {
-                tracing::warn!(%error, "other workers are not told of an answer");
-                return;
+                tracing::warn!(%error, "other workers cannot be told of a call with a key");
+                return Err(error);
             }
             tracing::debug!(%error, "a message on answers was not confirmed");
             sleep(PAUSE).await;
             self.bus.connected().await;
         }
+        Ok(())
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
@@ -329,14 +333,27 @@ impl Claim {
         let memory = Arc::clone(&self.memory);
         let message = news::keep(&memory, &self.key, &self.id, &kept, Duration::ZERO);
         memory.change(|table| table.keep(&self.key, kept, Duration::ZERO));
-        let Some(message) = message else {
-            return;
+        let told = async {
+            let Some(message) = message else { return };
+            if memory.broadcast(message).await.is_err() {
+                self.tell_that_it_has_run().await;
+            }
         };
-        if timeout(SHARE_TIME, memory.broadcast(message))
-            .await
-            .is_err()
-        {
+        if timeout(SHARE_TIME, told).await.is_err() {
             tracing::warn!("an answer that may be asked for again was not told to other workers");
+        }
+    }
+
+    /// Keeps, and tells, of an answer that no message can hold that the call has run: otherwise
+    /// others would run it again.
+    async fn tell_that_it_has_run(&self) {
+        let memory = &self.memory;
+        let kept = Kept::too_long(&self.fingerprint);
+        let message = news::keep(memory, &self.key, &self.id, &kept, Duration::ZERO);
+        memory.change(|table| table.replace(&self.key, kept));
+        if let Some(message) = message {
+            // It is short.
+            let _ = memory.broadcast(message).await;
         }
     }
 
@@ -359,7 +376,8 @@ impl Claim {
     async fn tell(&self, begun: bool) {
         let claim = news::claim(&self.memory, &self.key, &self.entry(begun));
         if let Some(message) = claim {
-            self.memory.broadcast(message).await;
+            // One that cannot be told counts here all the same.
+            let _ = self.memory.broadcast(message).await;
         }
     }
 }

@@ -31,13 +31,18 @@ impl Kept {
             body: body.clone(),
         };
         Some(if kept.bytes() > MAX_ANSWER {
-            Self {
-                body: Err(too_long()),
-                ..kept
-            }
+            Self::too_long(fingerprint)
         } else {
             kept
         })
+    }
+
+    /// What is kept of an answer that is too long to be kept, or told to others.
+    pub(super) fn too_long(fingerprint: &str) -> Self {
+        Self {
+            fingerprint: fingerprint.to_owned(),
+            body: Err(too_long()),
+        }
     }
 
     /// What is kept of a call that must not run twice, when it has begun and left no answer: its
@@ -123,8 +128,9 @@ fn is_true(members: &Members<'_>, key: &str) -> bool {
 
 fn too_long() -> RpcError {
     let message = format!(
-        "the call with this idempotency key has run, but its answer had more than {MAX_ANSWER} \
-         bytes and was not kept; repeat it with a new key if it may run again"
+        "the call with this idempotency key has run, but its answer was too long to be kept \
+         (more than {MAX_ANSWER} bytes, or than a message on the broker may have); repeat it with \
+         a new key if it may run again"
     );
     RpcError::new(code::INTERNAL_ERROR, message).data(json!({ "retryable": false }))
 }

@@ -195,10 +195,8 @@ pub(super) async fn publish_releases(
         let Some(message) = message else {
             return;
         };
-        if timeout(RELEASE_TIME, memory.broadcast(message))
-            .await
-            .is_err()
-        {
+        let told = timeout(RELEASE_TIME, memory.broadcast(message)).await;
+        if !matches!(told, Ok(Ok(()))) {
             tracing::debug!("other workers were not told in time that a claim has ended");
         }
     }

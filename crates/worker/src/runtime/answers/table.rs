@@ -229,6 +229,14 @@ impl Table {
         }
     }
 
+    /// Puts another answer in the place of one that is kept.
+    pub(super) fn replace(&mut self, key: &str, kept: Kept) {
+        if let Some(old) = self.answers.get_mut(key) {
+            self.bytes = self.bytes - size(key, old) + size(key, &kept);
+            *old = Arc::new(kept);
+        }
+    }
+
     /// A caller wants no answer: whoever runs the call stops it. How far one has come that must not
     /// run twice only its worker can say.
     pub(super) fn cancelled(&mut self, correlation_id: &str) {
