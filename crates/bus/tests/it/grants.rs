@@ -379,9 +379,12 @@ async fn a_call_that_is_closed_gives_the_answer_that_had_come(site: Site) {
     worker.answer(&delivery).await;
     // Its answer has come when that of a later call has.
     let mut later = call(&caller);
-    let delivery = begin(&mut later, &mut worker).await;
-    worker.answer(&delivery).await;
-    assert_eq!(within(later.next()).await, DONE);
+    let working = async {
+        let delivery = worker.call().await;
+        worker.answer(&delivery).await;
+    };
+    let (frame, ()) = tokio::join!(within(later.next()), working);
+    assert_eq!(frame, DONE);
     assert_eq!(answered.close(), Some(Ok("done".into())));
 }
 
