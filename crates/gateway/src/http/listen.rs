@@ -143,7 +143,8 @@ impl Listening {
         }
         // Whoever is connected already has perhaps sent a request, and must not lose it.
         accept_waiting(&self.listener, |stream| take(&mut connections, stream)).await;
-        drop((self.listener, pulse));
+        accept_rest(self.listener, |stream| take(&mut connections, stream));
+        drop(pulse);
         let open = connections.len();
         if open > 0 {
             info!(open, "waiting for open connections");
@@ -162,6 +163,29 @@ async fn accept_waiting(listener: &TcpListener, mut take: impl FnMut(TcpStream))
                 debug!(%error, "a last connection was not accepted");
                 sleep(LAST_ACCEPT_PAUSE).await;
             }
+            Err(_) => break,
+        }
+    }
+}
+
+/// Closes the port between two looks at the system's queue, with nothing waited for: clients that
+/// go on connecting find it open until the last moment, and whoever is in the queue then is reset.
+fn accept_rest(listener: TcpListener, mut take: impl FnMut(TcpStream)) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    for _ in 0..MAX_CONNECTIONS {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                let stream = stream
+                    .set_nonblocking(true)
+                    .and_then(|()| TcpStream::from_std(stream));
+                match stream {
+                    Ok(stream) => take(stream),
+                    Err(error) => debug!(%error, "a last connection was not taken"),
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(_) => break,
         }
     }
@@ -249,6 +273,21 @@ mod tests {
         let mut taken = Vec::new();
         accept_waiting(&listener, |stream| taken.push(stream)).await;
         assert_eq!(taken.len(), CLIENTS);
+    }
+
+    #[tokio::test]
+    async fn whoever_came_at_the_last_moment_is_taken_without_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            clients.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut n_taken = 0;
+        accept_rest(listener, |_| n_taken += 1);
+        assert_eq!(n_taken, 20);
+        let refused = TcpStream::connect(address).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[tokio::test]

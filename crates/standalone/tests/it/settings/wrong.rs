@@ -34,6 +34,8 @@ const WRONG: &[(&str, &str)] = &[
     ("AMQP_MAX_RECONNECT_ATTEMPTS", "0"),
     ("AMQP_CONNECTION_POOL_SIZE", "256"),
     ("AMQP_TLS", "yes"),
+    ("AMQP_COMPRESSION_THRESHOLD", "large"),
+    ("AMQP_MAX_MESSAGE_SIZE", "0"),
     ("MAX_CALLS_PER_CATEGORY", "0"),
     ("MAX_CALLS_PER_CLIENT", "many"),
     ("SCAN_SCOPE_ALLOW", "10.0.0.1/8"),
