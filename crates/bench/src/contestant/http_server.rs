@@ -53,20 +53,22 @@ async fn answer(body: Bytes) -> Response {
 
 /// Serves until the process is ended.
 pub(crate) fn run(port: u16) -> Result<ExitCode> {
+    serve(port, || Ok(Router::new().route("/mcp", post(answer))))
+}
+
+/// Serves a router of a contestant until the process is ended; it is made within the runtime.
+pub(super) fn serve(port: u16, router: impl FnOnce() -> Result<Router>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(port))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn serve(port: u16) -> Result<()> {
-    let router = Router::new().route("/mcp", post(answer));
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = TcpListener::bind(address).await?.tap_io(|stream| {
-        // A connection that cannot have it works all the same.
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, router).await?;
-    Ok(())
+    runtime.block_on(async {
+        let router = router()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = TcpListener::bind(address).await?.tap_io(|stream| {
+            // A connection that cannot have it works all the same.
+            let _ = stream.set_nodelay(true);
+        });
+        axum::serve(listener, router).await?;
+        Ok(ExitCode::SUCCESS)
+    })
 }

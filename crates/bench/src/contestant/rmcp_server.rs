@@ -1,12 +1,10 @@
 //! The official Rust SDK's own server with the same tool, stateless and with JSON answers.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, JsonObject,
@@ -16,9 +14,9 @@ use rmcp::service::RequestContext;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer};
-use tokio::net::TcpListener;
 
 use super::echo_worker::{SCHEMA, TOOL};
+use super::http_server;
 
 #[derive(Debug, Clone)]
 struct Echo {
@@ -56,14 +54,10 @@ impl ServerHandler for Echo {
 
 /// Serves until the process is ended.
 pub(crate) fn run(port: u16) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(serve(port))?;
-    Ok(ExitCode::SUCCESS)
+    http_server::serve(port, router)
 }
 
-async fn serve(port: u16) -> Result<()> {
+fn router() -> Result<Router> {
     let schema: JsonObject = serde_json::from_str(SCHEMA)?;
     let echo = Echo {
         tool: Arc::new(Tool::new(TOOL, "Gives the text back.", schema)),
@@ -73,12 +67,5 @@ async fn serve(port: u16) -> Result<()> {
         .with_json_response(true);
     let sessions = Arc::new(NeverSessionManager::default());
     let service = StreamableHttpService::new(move || Ok(echo.clone()), sessions, config);
-    let router = Router::new().route_service("/mcp", service);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = TcpListener::bind(address).await?.tap_io(|stream| {
-        // A connection that cannot have it works all the same.
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, router).await?;
-    Ok(())
+    Ok(Router::new().route_service("/mcp", service))
 }
