@@ -9,6 +9,7 @@
 //! * [`tcp_proxy`]: a bad network in front of one address.
 //! * [`conformance`]: a worker with what the MCP conformance suite asks for.
 //! * [`otlp`]: a receiver for spans.
+//! * [`namespaces`]: a test as root of a network of its own.
 //! * [`targets`]: small loopback servers to point tools at.
 //! * [`certificates`]: an authority with valid and faulty certificates.
 //! * [`ports`] and [`wait`]: free ports and conditions with a deadline.
@@ -26,6 +27,7 @@ mod command;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod http;
+pub mod namespaces;
 pub mod otlp;
 pub mod ports;
 pub mod process;

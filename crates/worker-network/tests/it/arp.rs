@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
+use testkit::namespaces::{far_side, hosts, ip, ip_json, lab};
 
 use crate::call::{call, done, error};
-use crate::lab::{far_side, hosts, ip, ip_json, lab};
 
 fn of_ip() -> Vec<(Value, Value, Value, Value)> {
     let entries = ip_json("neigh show").into_iter().map(|entry| {

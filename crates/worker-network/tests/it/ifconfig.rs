@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
+use testkit::namespaces::{far_side, ip, ip_json, lab};
 
 use crate::call::{call, done, error};
-use crate::lab::{far_side, ip, ip_json, lab};
 
 /// What `ip` and the tool both say about an interface, in one form.
 #[derive(Debug, PartialEq)]

@@ -12,7 +12,6 @@ mod bad_input;
 mod call;
 mod declarations;
 mod ifconfig;
-mod lab;
 mod netstat;
 mod nslookup;
 mod ping;

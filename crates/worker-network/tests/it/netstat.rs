@@ -1,9 +1,9 @@
 use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 
 use serde_json::{Value, json};
+use testkit::namespaces::{lab, nested, run, stage};
 
 use crate::call::{call, done, structured};
-use crate::lab::{lab, nested, run, stage};
 
 /// Protocol, both ends and state of a socket.
 type Common = (String, String, String, String);

@@ -2,9 +2,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use testkit::namespaces::{far_side, ip, lab, lab_with, run, sysctl};
 
 use crate::call::{call, done, error, structured, worker};
-use crate::lab::{far_side, ip, lab, lab_with, run, sysctl};
 
 /// Every reply in order, none lost, and statistics that are those of the replies.
 fn check_complete(result: &Value, count: u64) {

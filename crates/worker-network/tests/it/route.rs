@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
+use testkit::namespaces::{far_side, hosts, ip, ip_json, lab};
 
 use crate::call::{call, done, error};
-use crate::lab::{far_side, hosts, ip, ip_json, lab};
 
 /// Fields that both name, of one route or next hop.
 type Common = (

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use service::settings::Settings;
+use testkit::namespaces::run;
 
 use crate::call::{error, structured};
-use crate::lab::run;
 
 #[tokio::test]
 async fn scan_scope_deny_keeps_tools_from_a_target() {

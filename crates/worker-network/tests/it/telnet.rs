@@ -2,11 +2,11 @@ use std::net::{SocketAddr, TcpStream as BlockingStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::namespaces::{far_side, hosts, ip, lab, sysctl};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::call::{call, done, error, structured};
-use crate::lab::{far_side, hosts, ip, lab, sysctl};
 
 /// Calls the tool while a service of our own serves one connection.
 async fn with_service(address: &str, serve: impl AsyncFnOnce(TcpStream)) -> Value {
@@ -208,7 +208,7 @@ fn an_address_without_a_way_to_it_is_unreachable() {
         ip("route add fd04::/64 via fd01::2");
         for path in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
             let command = format!("echo 1 > /proc/sys/{path}");
-            crate::lab::run(&["ip", "netns", "exec", "far", "sh", "-c", &command]);
+            testkit::namespaces::run(&["ip", "netns", "exec", "far", "sh", "-c", &command]);
         }
         for host in ["10.3.0.5", "fd04::5", "10.9.9.9", "fd09::9"] {
             let result = done("telnet", json!({ "host": host, "port": 80, "timeout": 5 })).await;

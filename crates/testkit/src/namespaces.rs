@@ -3,6 +3,16 @@
 //! A test calls [`lab`] with its body. The test process starts itself anew, in namespaces of
 //! its own, for just that test, and the body runs there: as root of an empty network.
 //! This needs neither root nor changes to the machine.
+//!
+//! Everything here panics where it cannot do its work, because a test cannot go on without it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a test fails by panicking, its network is part of it, and commands are run for what they do"
+)]
 
 use std::any::type_name;
 use std::process::Output;
@@ -19,13 +29,13 @@ const DEADLINE: Duration = Duration::from_secs(45);
 const NAMESPACES: [&str; 5] = ["unshare", "--user", "--map-root-user", "--net", "--mount"];
 
 /// Runs the body in an empty network, in which only the loopback interface is up.
-pub(crate) fn lab<F: AsyncFnOnce()>(body: F) {
+pub fn lab<F: AsyncFnOnce()>(body: F) {
     lab_with(&[], body);
 }
 
 /// Like [`lab`], with a command (for example `setpriv` with options) that the process is
 /// started by.
-pub(crate) fn lab_with<F: AsyncFnOnce()>(starter: &[&str], body: F) {
+pub fn lab_with<F: AsyncFnOnce()>(starter: &[&str], body: F) {
     match stage().as_deref() {
         None => {
             start_again(
@@ -45,24 +55,24 @@ pub(crate) fn lab_with<F: AsyncFnOnce()>(starter: &[&str], body: F) {
 }
 
 /// The stage that a body is in: `lab`, or what [`nested`] was called with.
-pub(crate) fn stage() -> Option<String> {
+pub fn stage() -> Option<String> {
     std::env::var_os(STAGE).and_then(|stage| stage.into_string().ok())
 }
 
 /// Runs a test once more from inside its own body, with a command in front; [`stage`] tells the
 /// body which of both it is.
-pub(crate) fn nested(test: &str, starter: &[&str], stage: &str) {
+pub fn nested(test: &str, starter: &[&str], stage: &str) {
     start_again(test, starter, stage);
 }
 
 /// `ip` with arguments separated by blanks.
-pub(crate) fn ip(arguments: &str) -> String {
+pub fn ip(arguments: &str) -> String {
     let words: Vec<&str> = arguments.split_whitespace().collect();
     run(&[&["ip"], words.as_slice()].concat())
 }
 
 /// What `ip -json` says.
-pub(crate) fn ip_json(arguments: &str) -> Vec<serde_json::Value> {
+pub fn ip_json(arguments: &str) -> Vec<serde_json::Value> {
     let text = ip(&format!("-json {arguments}"));
     let objects: Vec<serde_json::Value> = match text.trim() {
         "" => Vec::new(),
@@ -76,19 +86,19 @@ pub(crate) fn ip_json(arguments: &str) -> Vec<serde_json::Value> {
 }
 
 /// Sets a kernel parameter of the lab's network, named by its path below `/proc/sys`.
-pub(crate) fn sysctl(path: &str, value: &str) {
+pub fn sysctl(path: &str, value: &str) {
     std::fs::write(format!("/proc/sys/{path}"), value).unwrap_or_else(|e| panic!("{path}: {e}"));
 }
 
 /// Gives names to addresses, by lines of hosts(5).
-pub(crate) fn hosts(lines: &str) {
+pub fn hosts(lines: &str) {
     std::fs::write("/run/hosts", lines).unwrap();
     run(&["mount", "--bind", "/run/hosts", "/etc/hosts"]);
 }
 
 /// A pair of interfaces: `near` in the lab, `far` in a namespace of that name, both up. The lab
 /// has 10.1.0.1 and `fd01::1` on it, the far side 10.1.0.2 and `fd01::2`.
-pub(crate) fn far_side() {
+pub fn far_side() {
     ip("netns add far");
     ip("link add near type veth peer name far netns far");
     ip("-netns far link set lo up");
@@ -105,7 +115,7 @@ pub(crate) fn far_side() {
     clippy::disallowed_methods,
     reason = "tests build networks with the system's own commands, and compare with them"
 )]
-pub(crate) fn run(command: &[&str]) -> String {
+pub fn run(command: &[&str]) -> String {
     let output = std::process::Command::new(command[0])
         .args(&command[1..])
         .output()
