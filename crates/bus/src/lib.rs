@@ -23,7 +23,7 @@ mod supervise;
 mod topology;
 
 pub use bus::{Bus, Consumer, Delivery, Link, Publish, QueueState, Settle};
-pub use caller::{CallError, CallRequest, Caller, Frame, MAX_PENDING, PendingCall};
+pub use caller::{CallError, CallRequest, Caller, Frame, MAX_PENDING, PendingCall, Routing};
 pub use error::{Error, PublishError};
 pub use message::{COMPRESSIBLE, Headers, MAX_MESSAGE_SIZE, Message, Value};
 pub use state::BusState;

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use bus::Backoff;
+use bus::{Backoff, Routing};
 use protocol::{Category, Names, Prefix};
 use seal::Keyring;
 use service::Settings;
@@ -28,6 +28,8 @@ pub struct Config {
     pub patient: HashSet<Category>,
     /// Most calls under way at a time, of one category and of one client.
     pub limits: Limits,
+    /// How calls find the queue of their category.
+    pub routing: Routing,
     /// Longest time that a request lies in a queue.
     pub message_ttl: Duration,
     /// When a lost connection is tried again.
@@ -95,6 +97,7 @@ impl Config {
                 per_category: settings.max_calls_per_category,
                 per_client: settings.max_calls_per_client,
             },
+            routing: service::broker::routing(settings),
             message_ttl: settings.amqp_message_ttl.get(),
             backoff: service::broker::backoff(settings),
             session_keys: session_keys.transpose().map_err(Error::SessionKey)?,

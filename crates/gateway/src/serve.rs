@@ -88,7 +88,8 @@ impl Server {
             names.clone(),
             instance.clone(),
             config.message_ttl,
-        );
+        )
+        .routed_by(config.routing);
         let (hub, state) = (Hub::new(), bus.state());
         let (listener, catalogue) = Listener::new(
             Arc::clone(&bus),

@@ -123,6 +123,15 @@ impl Names {
         rest.split('.').next()?.parse().ok()
     }
 
+    /// The category that a request of this site was sent to: by the exchange that routes requests,
+    /// or straight to the work queue.
+    #[must_use]
+    pub fn category_addressed(&self, exchange: &str, routing_key: &str) -> Option<Category> {
+        let category = self.category_of(routing_key)?;
+        let is_straight = exchange.is_empty() && routing_key == self.work_queue(&category);
+        (exchange == Self::REQUESTS || is_straight).then_some(category)
+    }
+
     /// A requester's reply queue; the generation grows with every connection, because the
     /// broker may still hold the last one's exclusive queue.
     #[must_use]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bus::amqp::{AmqpBus, Options, Tls};
 use bus::memory::MemoryBus;
-use bus::{Backoff, Bus};
+use bus::{Backoff, Bus, Routing};
 use protocol::{Names, Prefix};
 
-use crate::settings::{AmqpUrl, Milliseconds};
+use crate::settings::{AmqpUrl, CallRouting, Milliseconds};
 use crate::{ExitError, Settings};
 
 /// The names of this site on the broker.
@@ -21,6 +21,15 @@ pub fn names(settings: &Settings) -> Result<Names, ExitError> {
         .parse()
         .map_err(ExitError::usage)?;
     Ok(Names::new(prefix, settings.amqp_exchange.as_str()))
+}
+
+/// How calls find the queue of their category.
+#[must_use]
+pub fn routing(settings: &Settings) -> Routing {
+    match settings.amqp_call_routing {
+        CallRouting::Queue => Routing::Queue,
+        CallRouting::Topic => Routing::Topic,
+    }
 }
 
 /// When a lost connection is tried again.

@@ -12,18 +12,15 @@ use futures::stream::FuturesUnordered;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
-    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
-};
-use protocol::Names;
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
 
 /// Category whose requests the bare loop takes.
 pub(crate) const CATEGORY: &str = "bare";
-/// The work queue of the bare loop.
-pub(crate) const QUEUE: &str = "bench.bare";
+/// The work queue of that category.
+pub(crate) const QUEUE: &str = "mcp.discovery.tools.bare";
 /// Said on standard output once requests are taken.
 pub(crate) const READY: &str = "ready";
 /// Delivery mode of messages that need not outlive the broker.
@@ -52,7 +49,6 @@ async fn work(url: &str, prefetch: u16) -> Result<()> {
     consuming
         .queue_declare(QUEUE.into(), options, arguments())
         .await?;
-    take_routed(&consuming).await?;
     let mut deliveries = consuming
         .basic_consume(
             QUEUE.into(),
@@ -101,31 +97,6 @@ async fn answer(channel: &Channel, delivery: Delivery) -> Result<()> {
         bail!("the broker refuses a reply");
     }
     delivery.acker.ack(BasicAckOptions::default()).await?;
-    Ok(())
-}
-
-/// Takes the platform's requests for the category too, by the exchange that routes them.
-async fn take_routed(channel: &Channel) -> Result<()> {
-    let options = ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    let queue = bus::Queue::work(&Names::default(), &CATEGORY.parse()?);
-    for binding in queue.bindings {
-        let (exchange, pattern) = (binding.exchange.as_str(), binding.pattern.as_str());
-        channel
-            .exchange_declare(
-                exchange.into(),
-                ExchangeKind::Topic,
-                options,
-                FieldTable::default(),
-            )
-            .await?;
-        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
-        channel
-            .queue_bind(QUEUE.into(), exchange.into(), pattern.into(), options, none)
-            .await?;
-    }
     Ok(())
 }
 

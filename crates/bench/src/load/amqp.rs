@@ -176,8 +176,8 @@ pub(super) struct WorkerClient {
 impl WorkerClient {
     pub(super) fn new(wire: Arc<Wire>, category: &Category) -> Self {
         let to = Address {
-            exchange: Names::REQUESTS,
-            key: Names::default().tool_key(category, TOOL),
+            exchange: "",
+            key: Names::default().work_queue(category),
         };
         let body = Template::new(calls::modern_call());
         Self { wire, to, body }

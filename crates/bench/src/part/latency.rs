@@ -20,7 +20,7 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let Turns {
         ours,
         direct,
-        routed,
+        enveloped,
         bare,
     } = trio.rounds("latency", pace, effort).await?;
     let added = |figure| compared(&ours, &bare, figure, |our, their| our - their);
@@ -36,7 +36,7 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     for (name, turns) in [
         ("gateway, RabbitMQ, worker", &ours),
         ("AMQP client and our worker, no gateway", &direct),
-        ("bare loop with our messages and routing", &routed),
+        ("bare loop with our messages", &enveloped),
         ("bare loop", &bare),
     ] {
         let mut cells = vec![name.to_owned()];

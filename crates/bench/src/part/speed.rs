@@ -19,7 +19,7 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     let Turns {
         ours,
         direct,
-        routed,
+        enveloped,
         bare,
     } = trio.rounds("speed", pace, effort).await?;
     let mut goals = Table::of_goals();
@@ -38,10 +38,10 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
         &Goal::AtMost(1.8, ""),
         ratio(&ours, &bare, |turn| turn.own)?,
     );
-    let routing = ratio(&routed, &bare, |turn| turn.broker)?;
+    let envelope = ratio(&enveloped, &bare, |turn| turn.broker)?;
     goals.note(
-        "the same of the bare loop with our messages and routing",
-        format!("{routing:.2}"),
+        "the same of the bare loop with our messages",
+        format!("{envelope:.2}"),
     );
     let mut figures = Table::new(&[
         "contestant",
@@ -54,14 +54,14 @@ pub(super) async fn measure(site: &Site, effort: Effort) -> Result<Section> {
     ]);
     figures.row(row("gateway, RabbitMQ, worker", &ours)?);
     figures.row(row("AMQP client and our worker, no gateway", &direct)?);
-    figures.row(row("bare loop with our messages and routing", &routed)?);
+    figures.row(row("bare loop with our messages", &enveloped)?);
     figures.row(row("bare loop", &bare)?);
     Ok(Section {
         title: "Calls through RabbitMQ",
         method: format!(
             "`tools/call` of a tool that gives {PAYLOAD} bytes back, over HTTP connections that are kept alive, {IN_FLIGHT} calls at a time.\n\
              The bare loop is a client and a worker with nothing but the AMQP library: the same {PAYLOAD} bytes without any envelope, by the default exchange to a quorum queue, requests persistent, mandatory and confirmed, replies mandatory and confirmed on an exclusive classic queue, the request acked after that, the same prefetch.\n\
-             Once more it runs with the messages that the platform's binding asks for (the same bodies, properties and headers), by the topic exchange that routes them: what that costs the broker no implementation can save.\n\
+             Once more it runs with the messages that the platform's binding asks for (the same bodies, properties and headers): what that costs the broker no implementation can save.\n\
              Clients over AMQP make the load themselves and are counted; the generator of HTTP load is counted apart."
         ),
         tables: vec![goals, figures],

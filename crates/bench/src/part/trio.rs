@@ -16,7 +16,7 @@ use crate::site::{Server, Site};
 pub(super) struct Trio {
     http: Contestant,
     direct: Contestant,
-    routed: Contestant,
+    enveloped: Contestant,
     bare: Contestant,
     /// Kept while they are measured.
     _gateway: Server,
@@ -35,8 +35,8 @@ pub(super) struct Turns {
     pub(super) ours: Vec<Turn>,
     /// AMQP client, our worker.
     pub(super) direct: Vec<Turn>,
-    /// AMQP client, bare worker, with the messages and the routing of the platform.
-    pub(super) routed: Vec<Turn>,
+    /// AMQP client, bare worker, with the messages of the platform.
+    pub(super) enveloped: Vec<Turn>,
     /// AMQP client, bare worker.
     pub(super) bare: Vec<Turn>,
 }
@@ -81,7 +81,7 @@ impl Trio {
             category: category.to_owned(),
         };
         let direct = plan(worker_of(echo_worker::CATEGORY));
-        let routed = plan(worker_of(bare_worker::CATEGORY));
+        let enveloped = plan(worker_of(bare_worker::CATEGORY));
         let bare = plan(Target::Bare { url: site.url() });
         Ok(Self {
             http: Contestant {
@@ -89,7 +89,7 @@ impl Trio {
                 processes,
             },
             direct: Contestant::with_client(direct, broker, worker.pid()).await?,
-            routed: Contestant::with_client(routed, broker, bare_worker.pid()).await?,
+            enveloped: Contestant::with_client(enveloped, broker, bare_worker.pid()).await?,
             bare: Contestant::with_client(bare, broker, bare_worker.pid()).await?,
             _gateway: gateway,
             _workers: [worker, bare_worker],
@@ -103,21 +103,21 @@ impl Trio {
             let bare = self.bare.turn(pace, effort.turn).await?;
             let ours = self.http.turn(pace, effort.turn).await?;
             let direct = self.direct.turn(pace, effort.turn).await?;
-            let routed = self.routed.turn(pace, effort.turn).await?;
+            let enveloped = self.enveloped.turn(pace, effort.turn).await?;
             let told = |turn: &Turn| {
                 let (rate, p50) = (turn.window.rate(), turn.window.p50);
                 format!("{rate:.0}/s p50 {p50:.0?}")
             };
             say(&format!(
-                "{name}, round {round}: {}; without a gateway {}; routed {}; bare {}",
+                "{name}, round {round}: {}; without a gateway {}; enveloped {}; bare {}",
                 told(&ours),
                 told(&direct),
-                told(&routed),
+                told(&enveloped),
                 told(&bare)
             ));
             all.ours.push(ours);
             all.direct.push(direct);
-            all.routed.push(routed);
+            all.enveloped.push(enveloped);
             all.bare.push(bare);
         }
         Ok(all)

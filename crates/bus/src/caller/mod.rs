@@ -30,7 +30,7 @@ use replies::Replies;
 pub struct CallRequest {
     /// Category whose work queue takes it.
     pub category: Category,
-    /// Listed name of the tool, for the routing key.
+    /// Listed name of the tool, for the routing key of [`Routing::Topic`].
     pub tool: String,
     /// JSON-RPC method, mirrored in a header.
     pub method: &'static str,
@@ -100,10 +100,22 @@ pub enum CallError {
 /// Most calls that wait at a time; beyond, calls are refused as busy.
 pub const MAX_PENDING: usize = 16_384;
 
+/// How a request finds the work queue of its category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Routing {
+    /// By its name: the default exchange takes it there, which costs a broker least.
+    #[default]
+    Queue,
+    /// By the exchange for requests and the tool's routing key, where other queues and exchanges
+    /// may be bound too.
+    Topic,
+}
+
 /// Makes calls; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Caller {
     replies: Arc<Replies>,
+    routing: Routing,
 }
 
 impl Caller {
@@ -120,7 +132,15 @@ impl Caller {
     ) -> Self {
         Self {
             replies: Arc::new(Replies::new(bus, names, instance.into(), message_ttl)),
+            routing: Routing::default(),
         }
+    }
+
+    /// The same, with requests that find their queue in this way.
+    #[must_use]
+    pub fn routed_by(mut self, routing: Routing) -> Self {
+        self.routing = routing;
+        self
     }
 
     /// Keeps the reply queue alive until `shutdown`.
@@ -162,7 +182,7 @@ impl Caller {
     /// # Errors
     /// [`CallError::Busy`] when [`MAX_PENDING`] calls wait already.
     pub fn call(&self, request: impl Into<Arc<CallRequest>>) -> Result<PendingCall, CallError> {
-        PendingCall::new(Arc::clone(&self.replies), request.into())
+        PendingCall::new(Arc::clone(&self.replies), self.routing, request.into())
     }
 
     /// Says that a worker instance is gone: the calls that were granted to it are answered at

@@ -10,7 +10,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use super::replies::{Closed, Inbox, Replies};
-use super::{CallError, CallRequest};
+use super::{CallError, CallRequest, Routing};
 use crate::{BusState, Headers, Message, Publish, PublishError};
 
 /// What comes back of a call.
@@ -30,6 +30,7 @@ pub enum Frame {
 #[derive(Debug)]
 pub struct PendingCall {
     replies: Arc<Replies>,
+    routing: Routing,
     request: Arc<CallRequest>,
     deadline: Instant,
     deadline_unix_ms: i64,
@@ -53,7 +54,11 @@ enum Woken {
 }
 
 impl PendingCall {
-    pub(super) fn new(replies: Arc<Replies>, request: Arc<CallRequest>) -> Result<Self, CallError> {
+    pub(super) fn new(
+        replies: Arc<Replies>,
+        routing: Routing,
+        request: Arc<CallRequest>,
+    ) -> Result<Self, CallError> {
         if !replies.enter() {
             return Err(CallError::Busy(request.category.clone()));
         }
@@ -63,6 +68,7 @@ impl PendingCall {
             deadline_unix_ms,
             reply_to: replies.reply_to(),
             replies,
+            routing,
             request,
             inbox: None,
             published: false,
@@ -289,12 +295,10 @@ impl PendingCall {
         for (name, value) in &request.params {
             headers.insert(format!("{}{name}", headers::PARAM_PREFIX), value.as_str());
         }
+        let (exchange, routing_key) = self.address();
         Publish {
-            exchange: Names::REQUESTS.to_owned(),
-            routing_key: self
-                .replies
-                .names()
-                .tool_key(&request.category, &request.tool),
+            exchange: exchange.to_owned(),
+            routing_key,
             mandatory: true,
             may_share: false,
             message: Message {
@@ -310,6 +314,18 @@ impl PendingCall {
                 body: request.body.clone(),
                 unreadable: None,
             },
+        }
+    }
+
+    /// Exchange and routing key of the request.
+    fn address(&self) -> (&'static str, String) {
+        let (names, request) = (self.replies.names(), &self.request);
+        match self.routing {
+            Routing::Queue => ("", names.work_queue(&request.category)),
+            Routing::Topic => {
+                let key = names.tool_key(&request.category, &request.tool);
+                (Names::REQUESTS, key)
+            }
         }
     }
 

@@ -39,6 +39,16 @@ pub enum LoadBalance {
     RoundRobin,
 }
 
+/// How a call finds the queue of its category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CallRouting {
+    /// By the queue's name.
+    #[default]
+    Queue,
+    /// By the exchange for requests.
+    Topic,
+}
+
 impl Transports {
     /// Whether this transport is wanted.
     #[must_use]
@@ -113,6 +123,18 @@ impl FromStr for LoadBalance {
     }
 }
 
+impl FromStr for CallRouting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "queue" => Ok(Self::Queue),
+            "topic" => Ok(Self::Topic),
+            other => Err(format!("`{other}` is not a way to a queue")),
+        }
+    }
+}
+
 impl fmt::Display for Transport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -145,9 +167,19 @@ impl fmt::Display for LoadBalance {
     }
 }
 
+impl fmt::Display for CallRouting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Queue => "queue",
+            Self::Topic => "topic",
+        })
+    }
+}
+
 setting!(Transports, allowed: "comma list of `stdio`, `http`, `amqp`; or `all`");
 setting!(LogFormat, allowed: "`human` or `json`");
 setting!(LoadBalance, allowed: "`round_robin`");
+setting!(CallRouting, allowed: "`queue` or `topic`");
 
 #[cfg(test)]
 mod tests {
@@ -173,5 +205,6 @@ mod tests {
         }
         assert!("JSON".parse::<LogFormat>().is_err());
         assert!("random".parse::<LoadBalance>().is_err());
+        assert!("direct".parse::<CallRouting>().is_err());
     }
 }

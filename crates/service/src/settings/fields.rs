@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AllowedHosts, AllowedOrigins, AmqpUrl, AmqpUrls, ExchangeName, Host, LoadBalance, LogFilter,
-    LogFormat, MessageSize, Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds, Secret,
-    SessionKeys, SessionTtl, Site, Transports, WhenNoWorker, WhoisServers, text,
+    AllowedHosts, AllowedOrigins, AmqpUrl, AmqpUrls, CallRouting, ExchangeName, Host, LoadBalance,
+    LogFilter, LogFormat, MessageSize, Milliseconds, OtlpEndpoint, QueuePrefix, Scope, Seconds,
+    Secret, SessionKeys, SessionTtl, Site, Transports, WhenNoWorker, WhoisServers, text,
 };
 
 /// Every setting of the platform, validated.
@@ -69,6 +69,10 @@ pub struct Settings {
     pub amqp_queue_prefix: QueuePrefix,
     /// Exchange for notifications and events.
     pub amqp_exchange: ExchangeName,
+    /// How a gateway sends a call to its category: `queue` names the category's work queue, which
+    /// costs the broker least; `topic` goes by the exchange `mcp.discovery.routing` with the key
+    /// of the tool, so that queues and exchanges of an operator that are bound there get a copy.
+    pub amqp_call_routing: CallRouting,
     /// How calls are shared among the workers of a category. A broker knows one way only.
     pub amqp_load_balance: LoadBalance,
     /// Calls that one consumer of a worker runs at a time. Without it the category decides.
@@ -211,6 +215,7 @@ impl Default for Settings {
             amqp_password: None,
             amqp_queue_prefix: QueuePrefix::default(),
             amqp_exchange: ExchangeName::default(),
+            amqp_call_routing: CallRouting::default(),
             amqp_load_balance: LoadBalance::default(),
             amqp_prefetch_count: None,
             amqp_workers: NonZeroU16::MIN,

@@ -42,6 +42,7 @@ pub(super) const GROUPS: &[Group] = &[
             "amqp_password",
             "amqp_queue_prefix",
             "amqp_exchange",
+            "amqp_call_routing",
             "amqp_load_balance",
             "amqp_workers",
             "amqp_prefetch_count",

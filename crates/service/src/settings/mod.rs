@@ -31,7 +31,7 @@ mod web;
 
 pub use crate::error::Error;
 pub use broker::{AmqpUrl, AmqpUrls, ExchangeName, QueuePrefix, Secret};
-pub use choice::{LoadBalance, LogFormat, Transport, Transports};
+pub use choice::{CallRouting, LoadBalance, LogFormat, Transport, Transports};
 pub use duration::{Milliseconds, Seconds};
 pub use entries::Entry;
 pub use fields::Settings;

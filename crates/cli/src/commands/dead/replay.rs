@@ -44,7 +44,8 @@ impl<'a> Replay<'a> {
         let settings = &process.settings;
         let instance = format!("operator-{}", Uuid::now_v7().simple());
         let ttl = settings.amqp_message_ttl.get();
-        let caller = Caller::new(Arc::clone(&desk.bus), desk.names.clone(), instance, ttl);
+        let caller = Caller::new(Arc::clone(&desk.bus), desk.names.clone(), instance, ttl)
+            .routed_by(broker::routing(settings));
         let mut replies = JoinSet::new();
         let (running, backoff) = (caller.clone(), broker::backoff(settings));
         replies.spawn(async move {
@@ -144,10 +145,7 @@ fn request(
 ) -> Result<CallRequest, String> {
     let exchange = letter.text(dead::EXCHANGE).unwrap_or_default();
     let key = letter.text(dead::ROUTING_KEY).unwrap_or_default();
-    let category = names
-        .category_of(key)
-        .filter(|_| exchange == Names::REQUESTS);
-    let Some(category) = category else {
+    let Some(category) = names.category_addressed(exchange, key) else {
         return Err(format!(
             "it was sent to exchange {exchange:?} with key {key:?}, which is no call of a worker \
              under the prefix {}",
@@ -159,7 +157,7 @@ fn request(
         return Err(format!("workers do not serve the method {asked:?}"));
     };
     Ok(CallRequest {
-        tool: tool(key, &category, names),
+        tool: tool(letter, key, &category, names),
         category,
         method,
         name: letter.name().to_owned(),
@@ -179,13 +177,13 @@ fn request(
     })
 }
 
-/// The last part of a routing key.
-fn tool(key: &str, category: &Category, names: &Names) -> String {
+/// The last part of a routing key; one that is the queue's name has no such part.
+fn tool(letter: &Letter, key: &str, category: &Category, names: &Names) -> String {
     let queue = names.work_queue(category);
     let tool = key
         .strip_prefix(&queue)
         .and_then(|tool| tool.strip_prefix('.'));
-    tool.unwrap_or_default().to_owned()
+    tool.unwrap_or_else(|| letter.name()).to_owned()
 }
 
 /// How long such a call may take.
@@ -252,6 +250,16 @@ mod tests {
     }
 
     #[test]
+    fn a_letter_that_was_sent_straight_to_a_work_queue_is_replayed_too() {
+        let letter = letter("tools/call", "", "mcp.discovery.tools.network");
+        let made = request(&letter, None, &Names::default(), "new").unwrap();
+        assert_eq!(
+            (made.category.as_str(), made.tool.as_str()),
+            ("network", "ping")
+        );
+    }
+
+    #[test]
     fn what_is_no_call_of_this_platform_is_not_sent() {
         let check = |method: &str, exchange: &str, key: &str, why: &str| {
             let letter = letter(method, exchange, key);
@@ -261,6 +269,7 @@ mod tests {
         check("tools/list", Names::REQUESTS, KEY, "tools/list");
         check("", Names::REQUESTS, KEY, "the method \"\"");
         check("tools/call", "another", KEY, "another");
+        check("tools/call", "", KEY, "prefix");
         check(
             "tools/call",
             Names::REQUESTS,

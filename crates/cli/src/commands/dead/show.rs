@@ -90,5 +90,9 @@ fn may_run_twice(is_at_most_once: bool) -> String {
 fn sent_to(letter: &Letter) -> Option<String> {
     let exchange = letter.text(dead::EXCHANGE)?;
     let key = letter.text(dead::ROUTING_KEY).unwrap_or_default();
-    Some(format!("exchange {exchange:?} with key {key:?}"))
+    Some(if exchange.is_empty() {
+        format!("queue {key:?}")
+    } else {
+        format!("exchange {exchange:?} with key {key:?}")
+    })
 }

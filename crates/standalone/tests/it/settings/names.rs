@@ -88,3 +88,41 @@ async fn the_site_is_announced() {
     let announcement: Value = serde_json::from_slice(&heard.message.body).unwrap();
     assert_eq!(announcement["params"]["site"], "dc7", "{announcement}");
 }
+
+#[tokio::test]
+async fn calls_pass_the_exchange_where_an_operator_may_listen_only_if_it_is_set() {
+    let check = async |routing: Option<&str>| {
+        let site = Site::new().await;
+        let bus = AmqpBus::start(Options {
+            urls: vec![site.url()],
+            ..Options::default()
+        });
+        let link = bus.unwrap().open("tap").await.unwrap();
+        let binding = Binding {
+            exchange: Names::REQUESTS.to_owned(),
+            pattern: "#".to_owned(),
+        };
+        let queue = Queue::exclusive("copies", vec![binding]);
+        link.declare(&queue).await.unwrap();
+        let mut copies = link.consume(&queue.name, None).await.unwrap();
+        let mut program = site.gateway_program().await;
+        if let Some(routing) = routing {
+            program = program.env("AMQP_CALL_ROUTING", routing);
+        }
+        let gateway = Running::gateway(program);
+        let (_worker, ()) = tokio::join!(site.worker(), gateway.ready());
+        gateway.lists("ifconfig").await;
+        let answer = gateway.call("ifconfig", json!({ "interface": "lo" })).await;
+        assert!(answer["error"].is_null(), "{answer}");
+        // The call is over: whatever was copied lies in the queue.
+        let copied = tokio::time::timeout(Duration::from_millis(500), copies.next()).await;
+        copied.ok().flatten().map(|copy| copy.routing_key)
+    };
+    let (topic, queue, unset) =
+        tokio::join!(check(Some("topic")), check(Some("queue")), check(None));
+    assert_eq!(
+        topic.as_deref(),
+        Some("mcp.discovery.tools.network.ifconfig")
+    );
+    assert_eq!((queue, unset), (None, None));
+}

@@ -44,6 +44,7 @@ const SEEN: &[Seen] = &[
     ("AMQP_PASSWORD", &[(BROKER, "user_and_password_take_the_place_of_those_in_the_address")]),
     ("AMQP_QUEUE_PREFIX", &[(NAMES, "sites_with_different_prefixes_share_a_broker_and_nothing_else")]),
     ("AMQP_EXCHANGE", &[(NAMES, "the_exchange_for_events_is_called_as_it_is_set")]),
+    ("AMQP_CALL_ROUTING", &[(NAMES, "calls_pass_the_exchange_where_an_operator_may_listen_only_if_it_is_set")]),
     ("AMQP_LOAD_BALANCE", &[(BROKER, "a_broker_shares_calls_in_one_way_only")]),
     ("AMQP_WORKERS", &[(BROKER, "the_broker_knows_so_many_consumers_with_so_much_prefetch")]),
     ("AMQP_PREFETCH_COUNT", &[(BROKER, "the_broker_knows_so_many_consumers_with_so_much_prefetch")]),

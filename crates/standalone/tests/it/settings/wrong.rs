@@ -22,6 +22,7 @@ const WRONG: &[(&str, &str)] = &[
     ("AMQP_URL", "http://guest:hunter2@broker"),
     ("AMQP_QUEUE_PREFIX", "mcp..discovery"),
     ("AMQP_EXCHANGE", "amq.topic"),
+    ("AMQP_CALL_ROUTING", "direct"),
     ("AMQP_LOAD_BALANCE", "random"),
     ("AMQP_WORKERS", "0"),
     ("AMQP_PREFETCH_COUNT", "-1"),
