@@ -10,6 +10,7 @@
 //! * [`conformance`]: a worker with what the MCP conformance suite asks for.
 //! * [`otlp`]: a receiver for spans.
 //! * [`namespaces`]: a test as root of a network of its own.
+//! * [`snmp`]: SNMP agents, real and simulated.
 //! * [`targets`]: small loopback servers to point tools at.
 //! * [`certificates`]: an authority with valid and faulty certificates.
 //! * [`ports`] and [`wait`]: free ports and conditions with a deadline.
@@ -35,6 +36,7 @@ pub mod proxy;
 pub mod python;
 pub mod queues;
 pub mod rabbitmq;
+pub mod snmp;
 pub mod targets;
 pub mod tcp_proxy;
 pub mod wait;

@@ -51,7 +51,7 @@ pub async fn visit(args: &[&str], deadline: Duration) -> Result<Value> {
 }
 
 /// The interpreter; its environment is made on first use, which `scripts/test` does beforehand.
-async fn interpreter() -> Result<PathBuf> {
+pub(crate) async fn interpreter() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let made = Program::new(root.join("scripts/venv"))
         .arg(root.join("target/testkit/venv"))

@@ -17,6 +17,8 @@ mod queues;
 #[cfg(test)]
 mod rabbitmq;
 #[cfg(test)]
+mod snmp;
+#[cfg(test)]
 mod targets;
 #[cfg(test)]
 mod tcp_proxy;
