@@ -10,6 +10,7 @@
 //! * [`conformance`]: a worker with what the MCP conformance suite asks for.
 //! * [`otlp`]: a receiver for spans.
 //! * [`namespaces`]: a test as root of a network of its own.
+//! * [`lab`]: a network of switches, routers and hosts, wired at random.
 //! * [`snmp`]: SNMP agents, real and simulated.
 //! * [`targets`]: small loopback servers to point tools at.
 //! * [`certificates`]: an authority with valid and faulty certificates.
@@ -28,6 +29,7 @@ mod command;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod http;
+pub mod lab;
 pub mod namespaces;
 pub mod otlp;
 pub mod ports;

@@ -15,6 +15,8 @@
 )]
 
 use std::any::type_name;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Output;
 use std::time::Duration;
 
@@ -25,32 +27,59 @@ use tokio::time::timeout;
 const STAGE: &str = "NETWORK_LAB_STAGE";
 /// Longest time that a body may take.
 const DEADLINE: Duration = Duration::from_secs(45);
+/// Longest time that a body with daemons may take: they have to find each other first.
+const DEADLINE_OF_DAEMONS: Duration = Duration::from_secs(100);
 /// User, network and mount namespaces in which the test is root.
 const NAMESPACES: [&str; 5] = ["unshare", "--user", "--map-root-user", "--net", "--mount"];
+
+/// What ends everything inside with the test process, however that ends.
+const ENDING_TOGETHER: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+/// Network, mount and process namespaces; the process namespace takes all daemons with it.
+const WITH_PROCESSES: [&str; 7] = [
+    "unshare",
+    "--net",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+];
+/// What somebody who is not root needs besides, so that daemons can give up their privileges.
+const WITH_USERS: [&str; 3] = ["--user", "--map-root-user", "--map-auto"];
 
 /// Runs the body in an empty network, in which only the loopback interface is up.
 pub fn lab<F: AsyncFnOnce()>(body: F) {
     lab_with(&[], body);
 }
 
+/// Like [`lab`], for bodies that start daemons, which end with the body even when the test
+/// process is killed.
+///
+/// Daemons that change their user need more than one user. Root has them; somebody else needs a
+/// range of them in `/etc/subuid` and `/etc/subgid`, and the commands of the package `uidmap`.
+pub fn lab_of_daemons<F: AsyncFnOnce()>(body: F) {
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let users: &[&str] = if is_root { &[] } else { &WITH_USERS };
+    let starter = [&ENDING_TOGETHER[..], &WITH_PROCESSES, users].concat();
+    run_in(&starter, DEADLINE_OF_DAEMONS, body);
+}
+
 /// Like [`lab`], with a command (for example `setpriv` with options) that the process is
 /// started by.
 pub fn lab_with<F: AsyncFnOnce()>(starter: &[&str], body: F) {
+    run_in(&[&NAMESPACES[..], starter].concat(), DEADLINE, body);
+}
+
+fn run_in<F: AsyncFnOnce()>(starter: &[&str], deadline: Duration, body: F) {
     match stage().as_deref() {
-        None => {
-            start_again(
-                &test_name::<F>(),
-                &[&NAMESPACES[..], starter].concat(),
-                "lab",
-            );
-        }
+        None => start_again(&test_name::<F>(), starter, "lab"),
         Some("lab") => {
             ip("link set lo up");
             // `ip netns` keeps its names here; the machine's own directory stays as it is.
             run(&["mount", "-t", "tmpfs", "tmpfs", "/run"]);
-            here(body);
+            here(deadline, body);
         }
-        Some(_) => here(body),
+        Some(_) => here(deadline, body),
     }
 }
 
@@ -87,12 +116,12 @@ pub fn ip_json(arguments: &str) -> Vec<serde_json::Value> {
 
 /// Sets a kernel parameter of the lab's network, named by its path below `/proc/sys`.
 pub fn sysctl(path: &str, value: &str) {
-    std::fs::write(format!("/proc/sys/{path}"), value).unwrap_or_else(|e| panic!("{path}: {e}"));
+    fs::write(format!("/proc/sys/{path}"), value).unwrap_or_else(|e| panic!("{path}: {e}"));
 }
 
 /// Gives names to addresses, by lines of hosts(5).
 pub fn hosts(lines: &str) {
-    std::fs::write("/run/hosts", lines).unwrap();
+    fs::write("/run/hosts", lines).unwrap();
     run(&["mount", "--bind", "/run/hosts", "/etc/hosts"]);
 }
 
@@ -128,14 +157,14 @@ pub fn run(command: &[&str]) -> String {
     checked(&command.join(" "), &output)
 }
 
-fn here<F: AsyncFnOnce()>(body: F) {
+fn here<F: AsyncFnOnce()>(deadline: Duration, body: F) {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        timeout(DEADLINE, body())
+        timeout(deadline, body())
             .await
             .expect("the body ends in time");
     });

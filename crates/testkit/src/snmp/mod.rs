@@ -16,6 +16,7 @@ mod snmpd;
 mod snmpsim;
 
 pub use bulk_limit::{BulkLimit, Refusal};
+pub(crate) use snmpd::program;
 pub use snmpd::{AUTH_PASSWORD, PRIVACY_PASSWORD, Snmpd, USERS, User};
 pub use snmpsim::{DEVICES, SIMULATOR_USER, Snmpsim};
 

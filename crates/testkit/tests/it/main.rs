@@ -5,6 +5,8 @@ mod cluster;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod otlp;
 #[cfg(test)]
 mod process;
