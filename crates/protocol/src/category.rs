@@ -36,6 +36,12 @@ impl Category {
         Self("network".to_owned())
     }
 
+    /// The category of the tools that ask devices over SNMP.
+    #[must_use]
+    pub fn snmp() -> Self {
+        Self("snmp".to_owned())
+    }
+
     /// The word itself.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -51,6 +51,8 @@ error_codes! {
     ConnectionRefused = "connection_refused", retryable: true;
     /// The TLS handshake or the certificate check failed.
     TlsFailed = "tls_failed", retryable: false;
+    /// The target refuses the credentials.
+    AuthenticationFailed = "authentication_failed", retryable: false;
     /// The target answered against its protocol.
     BadResponse = "bad_response", retryable: true;
     /// The deadline passed before the tool was done.

@@ -5,6 +5,8 @@ pub enum Purpose {
     Session,
     /// The state of a request that waits for its client's input.
     RequestState,
+    /// The identifier of an SNMP session.
+    SnmpSession,
 }
 
 impl Purpose {
@@ -14,6 +16,7 @@ impl Purpose {
         match self {
             Self::Session => b"session",
             Self::RequestState => b"request-state",
+            Self::SnmpSession => b"snmp-session",
         }
     }
 }

@@ -159,6 +159,12 @@ pub struct Settings {
 
     /// Whois servers by top-level domain or kind of query, in place of the built-in ones.
     pub whois_servers: WhoisServers,
+    /// Keys that seal the identifiers of SNMP sessions, which hold the credentials of devices. The
+    /// first key seals, each of them opens, so that keys can be changed without ending sessions.
+    /// Every SNMP worker of a site needs the same; gateways need none of them. Without it a worker
+    /// makes a key of its own, and its sessions are good at this worker and until it ends.
+    #[serde(deserialize_with = "text::optional")]
+    pub snmp_session_key: Option<SessionKeys>,
 
     /// Name of this data centre or place.
     pub discovery_site: Site,
@@ -238,6 +244,7 @@ impl Default for Settings {
             scan_scope_allow: Scope::default(),
             scan_scope_deny: Scope::default(),
             whois_servers: WhoisServers::default(),
+            snmp_session_key: None,
             discovery_site: Site::default(),
             discovery_data_dir: PathBuf::from(".data"),
             log_format: LogFormat::default(),

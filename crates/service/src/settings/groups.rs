@@ -95,7 +95,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         title: "Tools",
         about: "Settings of single tools.",
-        keys: &["whois_servers"],
+        keys: &["whois_servers", "snmp_session_key"],
     },
     Group {
         title: "Site and storage",

@@ -76,6 +76,7 @@ const SEEN: &[Seen] = &[
     ("SCAN_SCOPE_ALLOW", &[(TOOLS, "the_scan_scope_is_what_is_allowed_without_what_is_denied")]),
     ("SCAN_SCOPE_DENY", &[(TOOLS, "the_scan_scope_is_what_is_allowed_without_what_is_denied")]),
     ("WHOIS_SERVERS", &[(TOOLS, "whois_asks_the_servers_that_are_set")]),
+    ("SNMP_SESSION_KEY", &[("worker-snmp/tests/it/sessions.rs", "a_session_made_at_one_worker_is_used_at_another_with_the_same_key")]),
     ("DISCOVERY_SITE", &[(TOOLS, "the_site_is_in_results"), (NAMES, "the_site_is_announced")]),
     // Nothing is kept yet, and the page says so.
     ("DISCOVERY_DATA_DIR", &[(TOOLS, "nothing_is_kept_yet_and_the_documentation_says_so")]),

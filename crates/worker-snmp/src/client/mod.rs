@@ -1,0 +1,82 @@
+//! Asking one agent.
+//!
+//! [`Client`] is one exchange with one agent: GET, GETNEXT, GETBULK. What the category's tools
+//! need beyond that, they find at a [`Reader`] over any client:
+//!
+//! * [`Reader::get`], [`Reader::get_next`]: any number of objects. What is absent comes back as
+//!   [`crate::Value::NoSuchObject`] and its like, of SNMP v1 too, and never as an error.
+//! * [`Reader::walk`]: everything below an object identifier, a batch at a time, so that whoever
+//!   walks can tell progress and stop when it has enough.
+//! * [`Reader::table`]: columns of a built-in table by name, rows by index;
+//!   [`Reader::scalars`]: objects without an index by name.
+//!
+//! A reader asks for less at a time when the agent says `tooBig` or `genErr`, or says nothing to a
+//! request of many after it has answered smaller ones; it remembers that for what follows. An
+//! agent whose object identifiers do not increase is not followed in circles: the walk is over,
+//! and [`Walk::note`] says where.
+//!
+//! ```ignore
+//! let reader = Reader::new(access.connect(address).await?);
+//! let table = reader.table("ifTable", &["ifDescr", "ifOperStatus"]).await?;
+//! for (index, row) in table.rows() {
+//!     println!("{index:?} {:?} {:?}", row.text("ifDescr"), row.number("ifOperStatus"));
+//! }
+//! ```
+//!
+//! [`Index`] takes an index apart where a table has more than one number for it.
+
+mod access;
+mod convert;
+mod failure;
+mod index;
+mod reader;
+#[cfg(test)]
+pub(crate) mod scripted;
+mod table;
+mod udp;
+mod walk;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+
+use crate::value::VarBind;
+use crate::{Error, Oid};
+
+pub use access::{Access, AuthProtocol, Credentials, PrivProtocol, Secret, Timing, Usm, Version};
+pub(crate) use convert::{from_library, oid_to_library};
+pub use index::Index;
+pub use reader::Reader;
+pub use table::{Column, Row, Table};
+pub use walk::Walk;
+
+/// Exchanges with one agent. Each method is one request and its answer, repeated over timeouts as
+/// often as the client is set to.
+#[async_trait]
+pub trait Client: fmt::Debug + Send + Sync {
+    /// Whom it asks.
+    fn agent(&self) -> SocketAddr;
+
+    /// Which version it speaks. SNMP v1 has no GETBULK.
+    fn version(&self) -> Version;
+
+    /// The values of these objects, in their order.
+    ///
+    /// # Errors
+    /// See [`Error`]; SNMP v1 says of an absent object `noSuchName`, for the request as a whole.
+    async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error>;
+
+    /// For each of these the next object, in their order.
+    ///
+    /// # Errors
+    /// As of [`Client::get`].
+    async fn get_next(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error>;
+
+    /// For each of these the next `max_repetitions` objects: first those next to each, then those
+    /// next to these, and so on. An agent may give fewer.
+    ///
+    /// # Errors
+    /// As of [`Client::get`].
+    async fn get_bulk(&self, oids: &[Oid], max_repetitions: u32) -> Result<Vec<VarBind>, Error>;
+}

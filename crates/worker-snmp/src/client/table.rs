@@ -1,0 +1,377 @@
+//! Tables: several columns read side by side.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::Reader;
+use crate::value::{Value, VarBind};
+use crate::{Error, Oid};
+
+/// Columns that are read side by side.
+const COLUMNS: usize = 8;
+/// Values that one request asks for.
+const VALUES: usize = 48;
+/// Values that a table is read up to.
+const MOST_VALUES: usize = 200_000;
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    name: String,
+    oid: Oid,
+}
+
+impl Column {
+    /// A column by its name and object identifier, without an index.
+    #[must_use]
+    pub fn new(name: impl Into<String>, oid: Oid) -> Self {
+        Self {
+            name: name.into(),
+            oid,
+        }
+    }
+}
+
+/// Rows by index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    rows: BTreeMap<Vec<u32>, Row>,
+    notes: Vec<String>,
+}
+
+impl Table {
+    /// The rows in the order of their indexes.
+    pub fn rows(&self) -> impl Iterator<Item = (&[u32], &Row)> {
+        self.rows.iter().map(|(index, row)| (index.as_slice(), row))
+    }
+
+    /// The row of an index.
+    #[must_use]
+    pub fn row(&self, index: &[u32]) -> Option<&Row> {
+        self.rows.get(index)
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// What the agent did wrong on the way, so that rows or cells may be missing.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// The cells of a row, or objects without an index, by name. What the agent does not have is not
+/// there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    cells: BTreeMap<String, Value>,
+}
+
+impl Row {
+    /// A cell.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.cells.get(name)
+    }
+
+    /// All cells by name.
+    pub fn cells(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.cells
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Whether no cell is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// A cell as text, without padding; `None` of an empty one.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name)?.text()
+    }
+
+    /// A cell as a number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<i64> {
+        self.get(name)?.number()
+    }
+
+    /// A cell as a number that is not negative.
+    #[must_use]
+    pub fn unsigned(&self, name: &str) -> Option<u64> {
+        self.get(name)?.unsigned()
+    }
+
+    /// A cell as bytes.
+    #[must_use]
+    pub fn octets(&self, name: &str) -> Option<&[u8]> {
+        self.get(name)?.octets()
+    }
+
+    /// A cell as an object identifier.
+    #[must_use]
+    pub fn oid(&self, name: &str) -> Option<&Oid> {
+        self.get(name)?.oid()
+    }
+
+    /// A cell as an IPv4 address.
+    #[must_use]
+    pub fn ipv4(&self, name: &str) -> Option<Ipv4Addr> {
+        match self.get(name)? {
+            Value::IpAddress(address) => Some(*address),
+            _ => None,
+        }
+    }
+
+    /// A cell of hundredths of a second.
+    #[must_use]
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        self.get(name)?.duration()
+    }
+
+    /// A cell as a MAC address, `00:1b:21:0a:0b:0c`; `None` where it has not six bytes.
+    #[must_use]
+    pub fn mac(&self, name: &str) -> Option<String> {
+        crate::mib::mac(self.octets(name)?)
+    }
+
+    /// A cell of a built-in enumeration by the name of its value, such as `up`; the number where
+    /// the value has no name.
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<String> {
+        let number = self.number(name)?;
+        let label = crate::mib::object(name).and_then(|object| object.label(number));
+        Some(label.map_or_else(|| number.to_string(), str::to_owned))
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: Value) {
+        if !value.is_absent() {
+            self.cells.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// A column on its way down.
+struct Reading {
+    column: Column,
+    position: Oid,
+    is_over: bool,
+}
+
+/// Reads columns, some side by side, each to its end.
+pub(super) async fn read(reader: &Reader, columns: Vec<Column>) -> Result<Table, Error> {
+    let mut table = Table::default();
+    let mut n_values = 0;
+    let mut readings: Vec<Reading> = columns.into_iter().map(Reading::new).collect();
+    for group in readings.chunks_mut(COLUMNS) {
+        while group.iter().any(|reading| !reading.is_over) {
+            let mut open: Vec<&mut Reading> = group
+                .iter_mut()
+                .filter(|reading| !reading.is_over)
+                .collect();
+            let values = ask(reader, &mut open, &mut table.notes).await?;
+            n_values += values.len();
+            take(&mut open, values, &mut table);
+            if n_values > MOST_VALUES {
+                let note = format!("more than {MOST_VALUES} values; the rest is left out");
+                table.notes.push(note);
+                return Ok(table);
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// The next values of all open columns, those of one row side by side.
+async fn ask(
+    reader: &Reader,
+    open: &mut [&mut Reading],
+    notes: &mut Vec<String>,
+) -> Result<Vec<VarBind>, Error> {
+    let positions: Vec<Oid> = open
+        .iter()
+        .map(|reading| reading.position.clone())
+        .collect();
+    let repetitions = u32::try_from(VALUES / positions.len().max(1)).unwrap_or(1);
+    let borne = reader.repetitions();
+    match reader.many(&positions, repetitions).await {
+        Err(error) if error.is_too_much() => {}
+        answer => return answer,
+    }
+    // One of the columns is broken. The others are read on.
+    let mut values = Vec::with_capacity(open.len());
+    for (reading, position) in open.iter_mut().zip(positions) {
+        match reader.get_next(std::slice::from_ref(&position)).await {
+            Ok(value) => values.extend(value),
+            Err(error) if error.is_too_much() => {
+                reader.forgive(borne);
+                reading.is_over = true;
+                notes.push(format!("{}: {error}", reading.column.name));
+                // Keeps the places of the others; a column does not hold itself.
+                values.push(VarBind {
+                    oid: position,
+                    value: Value::EndOfMibView,
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(values)
+}
+
+fn take(open: &mut [&mut Reading], values: Vec<VarBind>, table: &mut Table) {
+    if values.is_empty() {
+        table
+            .notes
+            .push("the agent answers nothing at all".to_owned());
+        for reading in open.iter_mut() {
+            reading.is_over = true;
+        }
+        return;
+    }
+    let n_open = open.len();
+    let mut has_moved = vec![false; n_open];
+    for (n, varbind) in values.into_iter().enumerate() {
+        let Some(reading) = open.get_mut(n % n_open).filter(|reading| !reading.is_over) else {
+            continue;
+        };
+        has_moved[n % n_open] = true;
+        reading.take(varbind, table);
+    }
+    // A column that is left out of the answer would be asked for without end.
+    let is_stuck = !has_moved.iter().any(|moved| *moved);
+    for reading in open.iter_mut().filter(|_| is_stuck) {
+        reading.is_over = true;
+    }
+}
+
+impl Reading {
+    fn new(column: Column) -> Self {
+        Self {
+            position: column.oid.clone(),
+            column,
+            is_over: false,
+        }
+    }
+
+    fn take(&mut self, varbind: VarBind, table: &mut Table) {
+        let index = varbind.oid.after(&self.column.oid).map(<[u32]>::to_vec);
+        let Some(index) = index.filter(|_| !varbind.value.is_absent()) else {
+            self.is_over = true;
+            return;
+        };
+        if varbind.oid <= self.position {
+            self.is_over = true;
+            table.notes.push(format!(
+                "{}: the agent answers {} after {}, which does not increase",
+                self.column.name, varbind.oid, self.position
+            ));
+            return;
+        }
+        self.position = varbind.oid;
+        let row = table.rows.entry(index).or_default();
+        row.set(&self.column.name, varbind.value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::client::Version;
+    use crate::client::scripted::{Agent, reader, text};
+    use crate::error::Status;
+    use crate::value::Value;
+
+    /// Three interfaces, the second without a name, and something behind the table.
+    fn interfaces(version: Version) -> Agent {
+        let entry = "1.3.6.1.2.1.2.2.1";
+        let agent = (1..=3).fold(Agent::new(version), |agent, n| {
+            agent
+                .with(&format!("{entry}.1.{n}"), Value::Integer(n))
+                .with(&format!("{entry}.8.{n}"), Value::Integer(2 - n % 2))
+        });
+        agent
+            .with(&format!("{entry}.2.1"), text("lo"))
+            .with(&format!("{entry}.2.3"), text("eth0"))
+            .with("1.3.6.1.2.1.4.1.0", Value::Integer(1))
+    }
+
+    const COLUMNS: [&str; 4] = ["ifIndex", "ifDescr", "ifOperStatus", "ifSpeed"];
+
+    #[tokio::test]
+    async fn rows_are_by_index_and_cells_by_name() {
+        for version in [Version::V1, Version::V2c] {
+            let table = reader(interfaces(version)).table("ifTable", &COLUMNS).await;
+            let table = table.unwrap();
+            assert_eq!(table.len(), 3, "{version}: {table:?}");
+            assert_eq!(table.row(&[1]).unwrap().text("ifDescr").unwrap(), "lo");
+            let second = table.row(&[2]).unwrap();
+            assert_eq!(second.text("ifDescr"), None);
+            assert_eq!(second.label("ifOperStatus").unwrap(), "down");
+            assert_eq!(second.get("ifSpeed"), None);
+            assert_eq!(table.row(&[3]).unwrap().text("ifDescr").unwrap(), "eth0");
+            assert!(table.notes().is_empty(), "{:?}", table.notes());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_that_is_not_there_has_no_rows() {
+        for version in [Version::V1, Version::V2c] {
+            let table = reader(interfaces(version));
+            let table = table
+                .table("hrStorageTable", &["hrStorageDescr"])
+                .await
+                .unwrap();
+            assert!(table.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_cannot_answer_much_gives_the_same_table() {
+        let whole = reader(interfaces(Version::V2c))
+            .table("ifTable", &COLUMNS)
+            .await;
+        let whole = whole.unwrap();
+        for most in [0, 1, 2, 4] {
+            for status in [Status::TooBig, Status::GenErr] {
+                let agent = interfaces(Version::V2c).bears(most, status);
+                let table = reader(agent).table("ifTable", &COLUMNS).await.unwrap();
+                assert_eq!(table, whole, "{status} above {most}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_column_does_not_take_the_others_with_it() {
+        let agent = interfaces(Version::V2c).breaks_at("1.3.6.1.2.1.2.2.1.2.1");
+        let table = reader(agent).table("ifTable", &COLUMNS).await.unwrap();
+        assert_eq!(table.len(), 3);
+        assert_eq!(table.row(&[1]).unwrap().text("ifDescr"), None);
+        assert_eq!(table.row(&[1]).unwrap().number("ifIndex"), Some(1));
+        let is_named = |note: &String| note.starts_with("ifDescr: ");
+        assert!(table.notes().iter().any(is_named), "{:?}", table.notes());
+    }
+
+    #[tokio::test]
+    async fn a_column_in_circles_ends_with_a_note() {
+        let entry = "1.3.6.1.2.1.2.2.1";
+        let from = format!("{entry}.1.3");
+        let agent = interfaces(Version::V2c).circles_from(&from, &format!("{entry}.1.1"));
+        let table = reader(agent).table("ifTable", &COLUMNS).await.unwrap();
+        assert_eq!(table.len(), 3);
+        assert!(table.notes()[0].contains("does not increase"));
+    }
+}

@@ -1,0 +1,206 @@
+//! `snmp_walk`: everything below an object identifier.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::ToolError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use worker::{Context, Summary, Tool};
+
+use crate::client::{Reader, Walk};
+use crate::reading::Reading;
+use crate::session::{SessionId, Sessions};
+use crate::{Error, Oid, VarBind, agent, markdown, tools};
+
+/// Beginning of every cursor; the last object of the page follows.
+const CURSOR: &str = "after-";
+/// What is left of the deadline when a walk gives what it has.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
+
+/// Where to walk, and how far.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Arguments {
+    /// The session's identifier, from `snmp_create_session`.
+    session_id: SessionId,
+    /// Object identifier or name of a standard MIB to walk below, such as `1.3.6.1.2.1.2`,
+    /// `ifTable` or `system`.
+    #[schemars(length(min = 1, max = 512))]
+    oid: String,
+    /// At most this many values.
+    #[serde(default = "default_limit")]
+    #[schemars(range(min = 1, max = 10000))]
+    limit: usize,
+    /// `nextCursor` of the page before; the first page has none.
+    #[serde(default)]
+    #[schemars(length(max = 1600))]
+    cursor: Option<String>,
+}
+
+/// The values in the order of the agent's tree.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Walked {
+    /// Address and port of the agent.
+    agent: String,
+    /// Object identifier that was walked below.
+    root: String,
+    /// The values.
+    values: Vec<Reading>,
+    /// Whether the walk did not come to its end: more values may follow.
+    truncated: bool,
+    /// Where the next page begins; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    /// Why the walk ended before its end and before `limit`, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+/// The declaration of the tool.
+pub(crate) fn tool(sessions: Arc<Sessions>) -> Tool {
+    let run = move |context, arguments| run(context, arguments, Arc::clone(&sessions));
+    Tool::new("snmp_walk", run)
+        .title("SNMP walk")
+        .description(
+            "Reads everything that the session's agent has below an object identifier, with \
+             GETBULK where the version has it, a page at a time. Agents that cannot answer much \
+             at a time are asked for less; one whose object identifiers do not increase ends the \
+             walk with a note. What was read before an error or the deadline is given, with the \
+             reason in `note` and a cursor to go on from. For rows and columns use snmp_table.",
+        )
+        .read_only()
+        .deadline(Duration::from_mins(2), Duration::from_mins(10))
+}
+
+async fn run(
+    context: Context,
+    arguments: Arguments,
+    sessions: Arc<Sessions>,
+) -> Result<Walked, ToolError> {
+    let target = sessions.open(&arguments.session_id)?;
+    let root = tools::oid(&arguments.oid)?;
+    let start = start(arguments.cursor.as_deref(), &root)?;
+    let reader = agent::reach_target(&context, &target).await?;
+    let is_first = start.is_none();
+    let mut walk = match start {
+        Some(position) => reader.walk_from(root.clone(), position),
+        None => reader.walk(root.clone()),
+    };
+    let (mut values, stopped) = collect(&context, &mut walk, arguments.limit).await?;
+    if values.is_empty() && is_first && stopped.is_none() {
+        values = instance(&reader, &root).await?;
+    }
+    Ok(Walked::new(
+        &reader,
+        &walk,
+        arguments.limit,
+        values,
+        stopped,
+    ))
+}
+
+/// One value more than the limit, if there are so many; and why there are fewer than there could
+/// be.
+async fn collect(
+    context: &Context,
+    walk: &mut Walk,
+    limit: usize,
+) -> Result<(Vec<VarBind>, Option<String>), ToolError> {
+    let mut values: Vec<VarBind> = Vec::new();
+    while values.len() <= limit {
+        if context.remaining() < LAST_WORDS {
+            return Ok((values, Some("the deadline came".to_owned())));
+        }
+        let rest = context.remaining().saturating_sub(LAST_WORDS / 2);
+        match tokio::time::timeout(rest, walk.next()).await {
+            Ok(Ok(Some(batch))) => values.extend(batch),
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) if values.is_empty() => return Err(error.into()),
+            Ok(Err(error)) => return Ok((values, Some(said(&error)))),
+            Err(_) => return Ok((values, Some("the deadline came".to_owned()))),
+        }
+        let n_values = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let message = format!("{n_values} values, at {}", walk.position());
+        context.progress(n_values.into(), None, message);
+    }
+    Ok((values, walk.note().map(str::to_owned)))
+}
+
+fn said(error: &Error) -> String {
+    match error.hint() {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    }
+}
+
+/// The object itself where nothing is below it.
+async fn instance(reader: &Reader, root: &Oid) -> Result<Vec<VarBind>, ToolError> {
+    let mut values = reader.get(std::slice::from_ref(root)).await?;
+    values.retain(|value| !value.value.is_absent());
+    Ok(values)
+}
+
+fn start(cursor: Option<&str>, root: &Oid) -> Result<Option<Oid>, ToolError> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    let position = cursor
+        .strip_prefix(CURSOR)
+        .and_then(|oid| oid.parse::<Oid>().ok())
+        .filter(|oid| oid.is_in(root));
+    let no_cursor = || {
+        ToolError::invalid("argument cursor is none that a page of this walk ended with")
+            .hint("take nextCursor of the page before, or leave cursor out for the first page")
+    };
+    position.map(Some).ok_or_else(no_cursor)
+}
+
+fn default_limit() -> usize {
+    1000
+}
+
+impl Walked {
+    fn new(
+        reader: &Reader,
+        walk: &Walk,
+        limit: usize,
+        mut values: Vec<VarBind>,
+        note: Option<String>,
+    ) -> Self {
+        let is_cut = values.len() > limit;
+        values.truncate(limit);
+        // From a place where the agent goes in circles nothing new can follow.
+        let goes_on = is_cut || (note.is_some() && walk.note().is_none());
+        let last = values.last().filter(|_| goes_on);
+        Self {
+            agent: reader.agent().to_string(),
+            root: walk.root().to_string(),
+            truncated: is_cut || note.is_some(),
+            next_cursor: last.map(|last| format!("{CURSOR}{}", last.oid)),
+            values: values.iter().map(Reading::from).collect(),
+            note: note.filter(|_| !is_cut),
+        }
+    }
+}
+
+impl Summary for Walked {
+    fn summary(&self) -> String {
+        let table = markdown::table(&["object", "value"], &self.values, |value| {
+            vec![value.label().to_owned(), value.cell.display.clone()]
+        });
+        let note = self
+            .note
+            .as_ref()
+            .map(|note| format!("\nNote: {}\n", markdown::plain(note)));
+        format!(
+            "{} below {} of {}\n\n{table}{}{}",
+            markdown::count(self.values.len(), "value"),
+            self.root,
+            self.agent,
+            note.unwrap_or_default(),
+            markdown::more(self.next_cursor.as_ref()),
+        )
+    }
+}
