@@ -120,16 +120,17 @@ async fn alarmed_broker_refuses_at_once_and_recovers_by_itself_own_broker() {
     for alarm in [DISK, MEMORY] {
         let mut record = Record::new(alarm.fault, "slowest refusal", AT_ONCE);
         for _ in 0..plan.rounds {
+            let url = fleet.url();
             let fault = async {
                 calm().await;
                 node.eval(alarm.raise).await.unwrap();
+                // The clients that there are may all wait for calls that the broker has confirmed.
+                let newcomers = load.during(&url, &target, alarmed(&node, &alarm)).await;
                 sleep(LASTS).await;
-                node.eval(alarm.clear).await.unwrap();
-                let over = Instant::now();
-                sleep(LASTS).await;
-                over
+                newcomers
             };
-            let (over, books) = load.during(&fleet.url(), &target, fault).await;
+            let ((over, newcomers), mut books) = load.during(&url, &target, fault).await;
+            books.entries.extend(newcomers.entries);
             let allowed = Allowed {
                 busy: true,
                 unheard: true,
@@ -140,4 +141,11 @@ async fn alarmed_broker_refuses_at_once_and_recovers_by_itself_own_broker() {
         }
         record.finish(&plan);
     }
+}
+
+/// The time of the alarm, and its end.
+async fn alarmed(node: &Node, alarm: &Alarm) -> Instant {
+    sleep(LASTS).await;
+    node.eval(alarm.clear).await.unwrap();
+    Instant::now()
 }
