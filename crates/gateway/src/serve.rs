@@ -82,14 +82,8 @@ impl Server {
         let instance = format!("gateway-{}", Uuid::new_v4().simple());
         let keys = Arc::new(config.session_keys.clone().unwrap_or_else(Keyring::random));
         let sessions = sessions(&config, &keys, &instance, process);
+        let caller = caller(&config, &bus, &instance);
         let names = config.names;
-        let caller = Caller::new(
-            Arc::clone(&bus),
-            names.clone(),
-            instance.clone(),
-            config.message_ttl,
-        )
-        .routed_by(config.routing);
         let (hub, state) = (Hub::new(), bus.state());
         let (listener, catalogue) = Listener::new(
             Arc::clone(&bus),
@@ -286,6 +280,12 @@ fn check(config: &Config) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// Who makes the calls of this gateway.
+fn caller(config: &Config, bus: &Arc<dyn Bus>, instance: &str) -> Caller {
+    let (bus, names) = (Arc::clone(bus), config.names.clone());
+    Caller::new(bus, names, instance, config.message_ttl).routed_by(config.routing)
 }
 
 /// The sessions of HTTP clients; a gateway without an HTTP front has none.
