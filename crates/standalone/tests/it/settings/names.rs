@@ -114,7 +114,7 @@ async fn calls_pass_the_exchange_where_an_operator_may_listen_only_if_it_is_set(
         gateway.lists("ifconfig").await;
         let answer = gateway.call("ifconfig", json!({ "interface": "lo" })).await;
         assert!(answer["error"].is_null(), "{answer}");
-        // The call is over: whatever was heard lies in the queue.
+        // The call is over: whatever was copied lies in the queue.
         let heard = tokio::time::timeout(Duration::from_millis(500), copies.next()).await;
         heard.ok().flatten().map(|copy| copy.routing_key)
     };
