@@ -23,6 +23,7 @@ mod options;
 mod reading;
 mod session;
 mod tools;
+mod topology;
 mod value;
 
 use std::num::NonZeroU16;
@@ -61,6 +62,7 @@ pub fn worker(settings: &Settings) -> Result<Worker, Error> {
         .tool(tools::create_session::tool(Arc::clone(&sessions)))
         .tool(tools::get::tool(Arc::clone(&sessions)))
         .tool(tools::get_next::tool(Arc::clone(&sessions)))
+        .tool(tools::network_topology::tool())
         .tool(tools::table::tool(Arc::clone(&sessions)))
         .tool(tools::walk::tool(sessions)))
 }

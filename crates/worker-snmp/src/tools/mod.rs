@@ -4,6 +4,7 @@ pub(crate) mod close_session;
 pub(crate) mod create_session;
 pub(crate) mod get;
 pub(crate) mod get_next;
+pub(crate) mod network_topology;
 pub(crate) mod table;
 pub(crate) mod walk;
 

@@ -9,3 +9,4 @@
 mod call;
 mod sessions;
 mod snmpd;
+mod topology;
