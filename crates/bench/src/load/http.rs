@@ -1,5 +1,6 @@
 //! A client over HTTP/1.1: one connection that is kept alive, bytes written as they are.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -92,8 +93,8 @@ impl HttpClient {
 impl Client for HttpClient {
     async fn call(&mut self, number: u64) -> Result<()> {
         let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => self.connect().await?,
+            Some(stream) if is_open(&stream) => stream,
+            _ => self.connect().await?,
         };
         let number = calls::numbered(number);
         let request = self.request.number(&number).to_vec();
@@ -106,6 +107,13 @@ impl Client for HttpClient {
         self.stream = Some(stream);
         Ok(())
     }
+}
+
+/// Whether the server has left it open. It closes those that were idle for long, as they are while
+/// other contestants have their turns.
+fn is_open(stream: &TcpStream) -> bool {
+    let read = stream.try_read(&mut [0]);
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 fn post(address: SocketAddr, fields: &str, body: &str) -> String {
