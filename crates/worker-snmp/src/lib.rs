@@ -5,7 +5,8 @@
 //! `snmp_get`, `snmp_get_next`, `snmp_walk` and `snmp_table` use it, at any worker with the same
 //! key. `snmp_discover` finds agents in a network. `snmp_device_inventory`,
 //! `snmp_interface_discovery`, `snmp_system_health` and `snmp_service_discovery` take an agent's
-//! address and credentials directly and read whole MIBs.
+//! address and credentials directly and read whole MIBs. `snmp_network_topology` visits the
+//! devices of a network and draws how they are wired.
 //!
 //! It is *not* a MIB compiler, and it never writes to an agent.
 //!

@@ -315,3 +315,37 @@ impl Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UdpSocket;
+    use worker::Scope;
+
+    use super::*;
+    use crate::client::{Credentials, Timing};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crawl_ends_before_the_deadline_with_what_it_has() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let timing = Timing {
+            timeout: Duration::from_mins(1),
+            retries: 9,
+        };
+        let access = Access::new(Credentials::V2c("public".into()), timing);
+        let plan = Plan {
+            probe: access.clone(),
+            access,
+            port: silent.local_addr().unwrap().port(),
+            seeds: vec![[127, 0, 0, 1].into(), [8, 8, 8, 8].into()],
+            range: Vec::new(),
+            within: Vec::new(),
+            max_devices: 10,
+        };
+        let context = Context::for_test(Scope::new(&[], &[]).unwrap());
+        let visited = crawl(&context, plan).await;
+        assert!(visited.cut_short.unwrap().contains("deadline"));
+        assert!(!context.remaining().is_zero());
+        assert_eq!(visited.n_asked, 1);
+        assert_eq!(visited.out_of_scope, [IpAddr::from([8, 8, 8, 8])].into());
+    }
+}

@@ -79,6 +79,16 @@ fn the_topology_is_the_wiring_and_loses_exactly_the_cable_that_is_cut() {
         check(&from_one, lab.wiring());
         assert!(from_one["asked"].as_u64().unwrap() < 20, "{from_one:#}");
 
+        let few = json!({ "networkRange": NETWORK, "timeout": 2000, "maxDevices": 2 });
+        let few = done(&worker, TOOL, few).await;
+        assert_eq!(few["truncated"], true, "{few:#}");
+        let nodes = few["nodes"].as_array().unwrap().iter();
+        assert_eq!(
+            nodes.filter(|it| it["answered"] == true).count(),
+            2,
+            "{few:#}"
+        );
+
         let cut = lab.cut().await.unwrap();
         let after = done(&worker, TOOL, arguments).await;
         check(&after, lab.wiring());
