@@ -16,6 +16,7 @@
 
 pub mod agent;
 pub mod client;
+mod device;
 mod error;
 mod markdown;
 mod mib;
@@ -23,6 +24,7 @@ mod oid;
 mod options;
 mod reading;
 mod session;
+mod sweep;
 mod tools;
 mod topology;
 mod value;
@@ -61,9 +63,14 @@ pub fn worker(settings: &Settings) -> Result<Worker, Error> {
         .host(HostIdentity::of_site(settings.discovery_site.as_str()))
         .tool(tools::close_session::tool(Arc::clone(&sessions)))
         .tool(tools::create_session::tool(Arc::clone(&sessions)))
+        .tool(tools::device_inventory::tool())
+        .tool(tools::discover::tool())
         .tool(tools::get::tool(Arc::clone(&sessions)))
         .tool(tools::get_next::tool(Arc::clone(&sessions)))
+        .tool(tools::interface_discovery::tool())
         .tool(tools::network_topology::tool())
+        .tool(tools::service_discovery::tool())
+        .tool(tools::system_health::tool())
         .tool(tools::table::tool(Arc::clone(&sessions)))
         .tool(tools::walk::tool(sessions)))
 }

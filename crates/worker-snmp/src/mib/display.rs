@@ -135,7 +135,8 @@ fn readable(bytes: &[u8]) -> Option<&str> {
     text.chars().all(is_readable).then_some(text)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as `0x` and hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = "0x".to_owned();
     for byte in bytes {
         // Writing to a String cannot fail.

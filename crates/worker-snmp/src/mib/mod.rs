@@ -13,7 +13,7 @@ use crate::Oid;
 use crate::client::Index;
 
 pub use display::{date_and_time, mac};
-pub(crate) use display::{display, raw};
+pub(crate) use display::{display, hex, raw};
 
 const FILES: [&str; 5] = [
     include_str!("names/system.txt"),

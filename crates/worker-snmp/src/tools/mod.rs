@@ -2,9 +2,14 @@
 
 pub(crate) mod close_session;
 pub(crate) mod create_session;
+pub(crate) mod device_inventory;
+pub(crate) mod discover;
 pub(crate) mod get;
 pub(crate) mod get_next;
+pub(crate) mod interface_discovery;
 pub(crate) mod network_topology;
+pub(crate) mod service_discovery;
+pub(crate) mod system_health;
 pub(crate) mod table;
 pub(crate) mod walk;
 

@@ -1,12 +1,18 @@
-//! Calls of the SNMP tools through the worker's runtime, against real agents; compared with what
-//! net-snmp's own tools say.
+//! Calls of the SNMP tools through the worker's runtime, against real agents and simulated
+//! devices; compared with what net-snmp's own tools say.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test fails by panicking"
 )]
 
+mod arguments;
 mod call;
+mod declarations;
+mod devices;
+mod discover;
+mod hosts;
+mod net_snmp;
 mod sessions;
-mod snmpd;
 mod topology;
+mod values;

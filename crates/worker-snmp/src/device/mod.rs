@@ -1,0 +1,195 @@
+//! What whole devices say of themselves, read from several MIBs.
+//!
+//! Each part reads what it needs and says which MIB the device lacks; a part that fails does not
+//! take the others with it.
+
+pub(crate) mod addresses;
+pub(crate) mod entity;
+pub(crate) mod health;
+pub(crate) mod interfaces;
+pub(crate) mod sensors;
+pub(crate) mod services;
+pub(crate) mod storage;
+pub(crate) mod supplies;
+pub(crate) mod system;
+
+use protocol::ToolError;
+use schemars::JsonSchema;
+use serde::Serialize;
+use worker::Context;
+
+use crate::client::{Reader, Row, Table};
+use crate::{Error, agent, markdown};
+
+/// A MIB, or a part of one, that nothing could be read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Missing {
+    /// Name of the MIB, and of the table where it is about one.
+    pub(crate) mib: String,
+    /// Why: the device has none of it, or what went wrong.
+    pub(crate) why: String,
+}
+
+/// A device on its way through several MIBs.
+#[derive(Debug)]
+pub(crate) struct Survey<'a> {
+    context: &'a Context,
+    reader: Reader,
+    missing: Vec<Missing>,
+    n_done: u32,
+    n_parts: u32,
+}
+
+impl<'a> Survey<'a> {
+    /// Makes sure that the agent answers, so that what is missing later is the device's affair.
+    ///
+    /// # Errors
+    /// Why the agent does not answer.
+    pub(crate) async fn begin(
+        context: &'a Context,
+        reader: Reader,
+        n_parts: u32,
+    ) -> Result<Self, ToolError> {
+        agent::check(&reader).await?;
+        Ok(Self {
+            context,
+            reader,
+            missing: Vec::new(),
+            n_done: 0,
+            n_parts,
+        })
+    }
+
+    /// Address and port of the agent.
+    pub(crate) fn agent(&self) -> String {
+        self.reader.agent().to_string()
+    }
+
+    /// Tells the caller what is read next.
+    pub(crate) fn part(&mut self, what: &str) {
+        let (done, all) = (f64::from(self.n_done), f64::from(self.n_parts));
+        self.context
+            .progress(done, Some(all), format!("reading {what}"));
+        self.n_done += 1;
+    }
+
+    /// Columns of a table; an empty one, and a word of what is missing, where there are none.
+    pub(crate) async fn table(&mut self, mib: &str, name: &str, columns: &[&str]) -> Table {
+        match self.reader.table(name, columns).await {
+            Ok(table) => {
+                if table.is_empty() {
+                    self.lacks(mib, name);
+                }
+                for note in table.notes() {
+                    self.note(&format!("{mib} {name}"), note);
+                }
+                table
+            }
+            Err(error) => {
+                self.failed(&format!("{mib} {name}"), &error);
+                Table::default()
+            }
+        }
+    }
+
+    /// Columns of a table that devices may have or not, without a word where they have not.
+    pub(crate) async fn optional_table(&mut self, name: &str, columns: &[&str]) -> Table {
+        self.reader.table(name, columns).await.unwrap_or_default()
+    }
+
+    /// Objects without an index.
+    pub(crate) async fn scalars(&mut self, mib: &str, names: &[&str]) -> Row {
+        match self.reader.scalars(names).await {
+            Ok(row) => {
+                if row.is_empty() {
+                    self.note(mib, "the device has none of it");
+                }
+                row
+            }
+            Err(error) => {
+                self.failed(mib, &error);
+                Row::default()
+            }
+        }
+    }
+
+    /// What nothing could be read from.
+    pub(crate) fn into_missing(self) -> Vec<Missing> {
+        self.missing
+    }
+
+    fn lacks(&mut self, mib: &str, table: &str) {
+        self.note(&format!("{mib} {table}"), "the device has none of it");
+    }
+
+    fn failed(&mut self, what: &str, error: &Error) {
+        self.note(what, &error.to_string());
+    }
+
+    fn note(&mut self, what: &str, why: &str) {
+        self.missing.push(Missing {
+            mib: what.to_owned(),
+            why: why.to_owned(),
+        });
+    }
+}
+
+/// What is missing, for a summary.
+pub(crate) fn missing_text(missing: &[Missing]) -> String {
+    let names: Vec<&str> = missing.iter().map(|it| it.mib.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("\nMissing: {}.\n", markdown::plain(&names.join(", ")))
+}
+
+/// Part of a whole in hundredths, to one digit after the point.
+pub(crate) fn percent(part: u64, whole: u64) -> Option<f64> {
+    if whole == 0 {
+        return None;
+    }
+    let tenths = u128::from(part) * 1000 / u128::from(whole);
+    // More than 100 % happens, where devices count what they reserve.
+    let tenths = u32::try_from(tenths).unwrap_or(u32::MAX);
+    Some(f64::from(tenths) / 10.0)
+}
+
+/// Bytes as people say them.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut tenths = u128::from(bytes) * 10;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// Seconds as people say them.
+pub(crate) fn days(seconds: u64) -> String {
+    let (hours, minutes) = (seconds / 3600, seconds / 60);
+    format!(
+        "{}d {:02}:{:02}:{:02}",
+        hours / 24,
+        hours % 24,
+        minutes % 60,
+        seconds % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_said_as_people_say_them() {
+        assert_eq!(percent(1, 3), Some(33.3));
+        assert_eq!(percent(1, 0), None);
+        assert_eq!(percent(u64::MAX, u64::MAX), Some(100.0));
+        assert_eq!(size(0), "0.0 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(u64::MAX), "16384.0 PiB");
+        assert_eq!(days(93_784), "1d 02:03:04");
+    }
+}

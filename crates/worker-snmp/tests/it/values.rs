@@ -1,0 +1,239 @@
+//! Values, value by value as net-snmp's tools print them.
+
+use serde_json::{Value, json};
+use testkit::snmp::{BulkLimit, COMMUNITY, Refusal, Snmpd, Snmpsim, USERS};
+use worker::Worker;
+
+use crate::call::{done, session, worker};
+use crate::net_snmp::{Line, is_moving, line, over_v2c, over_v3, public, v2c, v3};
+
+/// Places with values of every type, with absent objects and the end of the tree.
+const PLACES: [&str; 8] = [
+    "1.3.6.1.2.1.1.1.0",
+    "1.3.6.1.2.1.1.2.0",
+    "1.3.6.1.2.1.1.4.0",
+    "1.3.6.1.2.1.1.6.0",
+    "1.3.6.1.2.1.2.1.0",
+    "1.3.6.1.2.1.2.2.1.6.1",
+    "1.3.6.1.2.1.4.1.0",
+    "1.3.6.1.2.1.4.20.1.1.127.0.0.1",
+];
+
+fn lines(values: &Value) -> Vec<Line> {
+    values["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(line)
+        .collect()
+}
+
+/// Both say the same; of what moves, the same places.
+fn assert_same(ours: &[Line], theirs: &[Line], what: &str) {
+    let places = |lines: &[Line]| lines.iter().map(|(oid, _)| oid.clone()).collect::<Vec<_>>();
+    assert_eq!(places(ours), places(theirs), "{what}");
+    assert!(!ours.is_empty(), "{what}");
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        if !is_moving(theirs) {
+            assert_eq!(ours, theirs, "{what}");
+        }
+    }
+}
+
+/// A walk page by page.
+async fn walk(worker: &Worker, mut arguments: Value, limit: usize) -> (Vec<Line>, Value) {
+    arguments["limit"] = json!(limit);
+    let mut all = Vec::new();
+    loop {
+        let page = done(worker, "snmp_walk", arguments.clone()).await;
+        all.extend(lines(&page));
+        if page["nextCursor"].is_null() {
+            return (all, page);
+        }
+        arguments["cursor"] = page["nextCursor"].clone();
+    }
+}
+
+#[tokio::test]
+async fn get_and_get_next_give_what_net_snmp_gives() {
+    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let agent = snmpd.address();
+    let user = USERS.iter().find(|user| user.name == "sha256-aes").unwrap();
+    for (options, is_v3) in [(v2c(agent, COMMUNITY), false), (v3(agent, user), true)] {
+        let mut arguments = session(&worker, options).await;
+        arguments["oids"] = json!(PLACES);
+        for (ours, theirs) in [("snmp_get", "snmpget"), ("snmp_get_next", "snmpgetnext")] {
+            let got = done(&worker, ours, arguments.clone()).await;
+            let expected = if is_v3 {
+                over_v3(theirs, agent, &PLACES).await
+            } else {
+                public(theirs, agent, &PLACES).await
+            };
+            assert_same(&lines(&got), &expected, ours);
+        }
+    }
+}
+
+#[tokio::test]
+async fn absent_objects_are_values_that_say_so() {
+    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    for (version, kinds) in [
+        ("2c", ["noSuchObject", "noSuchInstance", "OCTET STRING"]),
+        ("1", ["noSuchInstance", "noSuchInstance", "OCTET STRING"]),
+    ] {
+        let mut options = v2c(snmpd.address(), COMMUNITY);
+        options["version"] = json!(version);
+        let mut arguments = session(&worker, options).await;
+        arguments["oids"] = json!(["1.3.6.1.4.1.99999.1.0", "ifDescr.99999", "sysLocation"]);
+        let got = done(&worker, "snmp_get", arguments.clone()).await;
+        let types: Vec<_> = (0..3).map(|n| got["values"][n]["type"].clone()).collect();
+        assert_eq!(types, kinds, "{version}");
+        assert_eq!(got["absent"], 2);
+        arguments["oids"] = json!(["2.999"]);
+        let got = done(&worker, "snmp_get_next", arguments).await;
+        assert_eq!(got["values"][0]["type"], "endOfMibView", "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_walk_gives_what_net_snmp_gives_on_pages_of_any_size() {
+    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let agent = snmpd.address();
+    let user = USERS.iter().find(|user| user.name == "sha256-aes").unwrap();
+    for (root, limit) in [
+        ("1.3.6.1.2.1.1", 3),
+        ("1.3.6.1.2.1.2", 10_000),
+        ("1.3.6.1.2.1.25.2", 7),
+    ] {
+        let expected = public("snmpbulkwalk", agent, &[root]).await;
+        for options in [v2c(agent, COMMUNITY), v3(agent, user)] {
+            let mut arguments = session(&worker, options).await;
+            arguments["oid"] = json!(root);
+            let (ours, last) = walk(&worker, arguments, limit).await;
+            assert_same(&ours, &expected, root);
+            assert_eq!(last["truncated"], false);
+        }
+    }
+    let mut arguments = session(&worker, v2c(agent, COMMUNITY)).await;
+    arguments["oid"] = json!("sysLocation.0");
+    let (instance, _) = walk(&worker, arguments, 10).await;
+    assert_eq!(instance.len(), 1, "an instance itself");
+}
+
+#[tokio::test]
+async fn an_agent_that_refuses_large_requests_gives_the_same_walk_and_table() {
+    let (simulator, worker) = (Snmpsim::start().await.unwrap(), worker());
+    let whole = over_v2c("snmpbulkwalk", simulator.address(), "long", &["1.3.6.1"]).await;
+    for (refusal, most) in [
+        (Refusal::TooBig, 4),
+        (Refusal::GenErr, 1),
+        (Refusal::GenErr, 0),
+        (Refusal::Silence, 5),
+    ] {
+        let weak = BulkLimit::start(simulator.address(), most, refusal)
+            .await
+            .unwrap();
+        let mut options = v2c(weak.address(), "long");
+        options["timeout"] = json!(1000);
+        options["retries"] = json!(0);
+        let mut arguments = session(&worker, options).await;
+        // An answer comes first, so that silence is known to be about the size.
+        arguments["oid"] = json!("1.3.6.1");
+        let result = worker.call_for_test("snmp_walk", {
+            let mut it = arguments.clone();
+            it["limit"] = json!(10_000);
+            it
+        });
+        let result = result.await;
+        if matches!(refusal, Refusal::Silence) {
+            continue;
+        }
+        assert_eq!(result["isError"], false, "{refusal:?}: {result}");
+        assert_same(
+            &lines(&result["structuredContent"]),
+            &whole,
+            &format!("{refusal:?}"),
+        );
+        assert!(
+            weak.n_refused() > 0 && weak.n_refused() < 10,
+            "{}",
+            weak.n_refused()
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_value_of_every_simulated_device_is_what_net_snmp_prints() {
+    let (simulator, worker) = (Snmpsim::start().await.unwrap(), worker());
+    for device in [
+        "switch", "cdp", "printer", "ups", "windows", "counters", "long",
+    ] {
+        let agent = simulator.address();
+        let expected = over_v2c("snmpbulkwalk", agent, device, &["1"]).await;
+        let mut arguments = session(&worker, v2c(agent, device)).await;
+        arguments["oid"] = json!("1.0");
+        let (mut ours, _) = walk(&worker, arguments.clone(), 10_000).await;
+        arguments["oid"] = json!("1.3");
+        ours.extend(walk(&worker, arguments, 10_000).await.0);
+        assert_eq!(ours.len(), expected.len(), "{device}");
+        for (ours, theirs) in ours.iter().zip(&expected) {
+            if !theirs.1.starts_with("Opaque") {
+                assert_eq!(ours, theirs, "{device}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn walks_in_circles_and_broken_objects_end_with_a_note() {
+    let (simulator, worker) = (Snmpsim::start().await.unwrap(), worker());
+    for (device, words) in [("backwards", "does not increase"), ("broken", "genErr")] {
+        let mut arguments = session(&worker, v2c(simulator.address(), device)).await;
+        arguments["oid"] = json!("1.3.6.1");
+        let page = done(&worker, "snmp_walk", arguments).await;
+        let note = page["note"].as_str().unwrap_or_default();
+        assert!(note.contains(words), "{device}: {page:#}");
+        assert_eq!(page["truncated"], true, "{device}");
+        assert!(!page["values"].as_array().unwrap().is_empty(), "{device}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_has_every_cell_that_a_walk_has() {
+    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let agent = snmpd.address();
+    let arguments = session(&worker, v2c(agent, COMMUNITY)).await;
+    for (name, root) in [
+        ("ifTable", "1.3.6.1.2.1.2.2"),
+        ("hrStorageTable", "1.3.6.1.2.1.25.2.3"),
+    ] {
+        let walked = public("snmpbulkwalk", agent, &[root]).await;
+        let mut by_name = arguments.clone();
+        by_name["oid"] = json!(name);
+        by_name["limit"] = json!(1000);
+        let by_name = done(&worker, "snmp_table", by_name).await;
+        let mut by_number = arguments.clone();
+        by_number["oid"] = json!(root);
+        by_number["limit"] = json!(1000);
+        assert_eq!(done(&worker, "snmp_table", by_number).await["table"], name);
+        let rows = by_name["rows"].as_array().unwrap();
+        let cells = rows
+            .iter()
+            .map(|row| row["cells"].as_object().unwrap().len());
+        assert_eq!(cells.sum::<usize>(), walked.len(), "{name}");
+        assert_eq!(by_name["total"], rows.len());
+    }
+    let mut unknown = arguments.clone();
+    unknown["oid"] = json!("1.3.6.1.6.3.15.1.2.2");
+    let table = done(&worker, "snmp_table", unknown).await;
+    assert!(table["columns"].as_array().unwrap().len() > 3, "{table:#}");
+    let mut none = arguments.clone();
+    none["oid"] = json!("lldpRemTable");
+    assert_eq!(done(&worker, "snmp_table", none).await["total"], 0);
+    let mut one = arguments;
+    one["oid"] = json!("ifDescr");
+    let one = done(&worker, "snmp_table", one).await;
+    assert_eq!(one["columns"], json!(["ifDescr"]));
+    assert_eq!(one["rows"][0]["key"], json!({ "ifIndex": "1" }));
+    assert_eq!(one["rows"][0]["cells"]["ifDescr"]["display"], "lo");
+}
