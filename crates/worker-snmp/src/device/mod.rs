@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(percent(u64::MAX, u64::MAX), Some(100.0));
         assert_eq!(size(0), "0.0 B");
         assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(u64::MAX), "16384.0 PiB");
+        assert_eq!(size(u64::MAX), "16383.9 PiB");
         assert_eq!(days(93_784), "1d 02:03:04");
     }
 }

@@ -182,7 +182,10 @@ pub(super) mod tests {
             VarBind::new(asked.oid.clone(), value)
         });
         let pdu = ResponsePdu::success(version, pdu.request_id(), values.collect()).unwrap();
-        let message = CommunityMessage::new(version, community, pdu.into_raw());
+        let message = match version {
+            LibraryVersion::V1 => CommunityMessage::v1(community, pdu.into_raw()),
+            _ => CommunityMessage::v2c(community, pdu.into_raw()),
+        };
         message.unwrap().encode().unwrap().to_vec()
     }
 

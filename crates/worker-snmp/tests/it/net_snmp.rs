@@ -8,7 +8,7 @@ use testkit::process::Program;
 use testkit::snmp::{AUTH_PASSWORD, COMMUNITY, PRIVACY_PASSWORD, User};
 
 /// How long one of the tools may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An object identifier, and its value as net-snmp prints it.
 pub(crate) type Line = (String, String);
@@ -90,6 +90,8 @@ async fn lines(tool: &str, access: &[&str], agent: SocketAddr, oids: &[&str]) ->
     for (_, value) in &mut lines {
         value.truncate(value.trim_end().len());
     }
+    // How the tools say that there is nothing.
+    lines.retain(|(_, value)| !value.starts_with("No "));
     lines
 }
 

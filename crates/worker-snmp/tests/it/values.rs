@@ -32,7 +32,6 @@ fn lines(values: &Value) -> Vec<Line> {
 fn assert_same(ours: &[Line], theirs: &[Line], what: &str) {
     let places = |lines: &[Line]| lines.iter().map(|(oid, _)| oid.clone()).collect::<Vec<_>>();
     assert_eq!(places(ours), places(theirs), "{what}");
-    assert!(!ours.is_empty(), "{what}");
     for (ours, theirs) in ours.iter().zip(theirs) {
         if !is_moving(theirs) {
             assert_eq!(ours, theirs, "{what}");
@@ -103,7 +102,7 @@ async fn a_walk_gives_what_net_snmp_gives_on_pages_of_any_size() {
     for (root, limit) in [
         ("1.3.6.1.2.1.1", 3),
         ("1.3.6.1.2.1.2", 10_000),
-        ("1.3.6.1.2.1.25.2", 7),
+        ("1.3.6.1.2.1.1.9", 7),
     ] {
         let expected = public("snmpbulkwalk", agent, &[root]).await;
         for options in [v2c(agent, COMMUNITY), v3(agent, user)] {
@@ -169,16 +168,17 @@ async fn every_value_of_every_simulated_device_is_what_net_snmp_prints() {
         "switch", "cdp", "printer", "ups", "windows", "counters", "long",
     ] {
         let agent = simulator.address();
-        let expected = over_v2c("snmpbulkwalk", agent, device, &["1"]).await;
-        let mut arguments = session(&worker, v2c(agent, device)).await;
-        arguments["oid"] = json!("1.0");
-        let (mut ours, _) = walk(&worker, arguments.clone(), 10_000).await;
-        arguments["oid"] = json!("1.3");
-        ours.extend(walk(&worker, arguments, 10_000).await.0);
-        assert_eq!(ours.len(), expected.len(), "{device}");
-        for (ours, theirs) in ours.iter().zip(&expected) {
-            if !theirs.1.starts_with("Opaque") {
-                assert_eq!(ours, theirs, "{device}");
+        let arguments = session(&worker, v2c(agent, device)).await;
+        for root in ["1.0.8802", "1.3.6.1"] {
+            let expected = over_v2c("snmpbulkwalk", agent, device, &[root]).await;
+            let mut arguments = arguments.clone();
+            arguments["oid"] = json!(root);
+            let (ours, _) = walk(&worker, arguments, 10_000).await;
+            assert_same(&ours, &expected, device);
+            for (ours, theirs) in ours.iter().zip(&expected) {
+                if !theirs.1.starts_with("Opaque") {
+                    assert_eq!(ours, theirs, "{device}");
+                }
             }
         }
     }
