@@ -36,6 +36,12 @@ impl Category {
         Self("network".to_owned())
     }
 
+    /// The category of scans by nmap.
+    #[must_use]
+    pub fn nmap() -> Self {
+        Self("nmap".to_owned())
+    }
+
     /// The category of the tools that ask devices over SNMP.
     #[must_use]
     pub fn snmp() -> Self {

@@ -15,7 +15,8 @@ use worker::Worker;
 /// Exit code 64 when a worker cannot use its settings.
 pub fn workers(settings: &Settings) -> Result<Vec<Worker>, ExitError> {
     let network = worker_network::worker(settings).map_err(ExitError::usage)?;
-    Ok(vec![network])
+    let nmap = worker_nmap::worker(settings).map_err(ExitError::usage)?;
+    Ok(vec![network, nmap])
 }
 
 /// A gateway and workers on one bus.

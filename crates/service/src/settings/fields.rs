@@ -159,6 +159,15 @@ pub struct Settings {
 
     /// Whois servers by top-level domain or kind of query, in place of the built-in ones.
     pub whois_servers: WhoisServers,
+    /// The program nmap: a name that is looked for in `PATH`, or a path.
+    #[serde(deserialize_with = "text::parse")]
+    #[schemars(extend("x-allowed" = "name or path of a program"))]
+    pub nmap_program: PathBuf,
+    /// Scans by nmap that a worker runs at a time, each a process; it takes no more calls than
+    /// that from the broker unless `AMQP_PREFETCH_COUNT` says so. Scans of the same address take
+    /// turns in any case.
+    #[serde(deserialize_with = "text::parse")]
+    pub nmap_max_scans: NonZeroU16,
     /// Keys that seal the identifiers of SNMP sessions, which hold the credentials of devices. The
     /// first key seals, each of them opens, so that keys can be changed without ending sessions.
     /// Every SNMP worker of a site needs the same; gateways need none of them. Without it a worker
@@ -244,6 +253,8 @@ impl Default for Settings {
             scan_scope_allow: Scope::default(),
             scan_scope_deny: Scope::default(),
             whois_servers: WhoisServers::default(),
+            nmap_program: PathBuf::from("nmap"),
+            nmap_max_scans: MAX_SCANS,
             snmp_session_key: None,
             discovery_site: Site::default(),
             discovery_data_dir: PathBuf::from(".data"),
@@ -254,6 +265,12 @@ impl Default for Settings {
         }
     }
 }
+
+/// Scans at a time: each takes some 20 MiB, and several at once hide losses from each other.
+const MAX_SCANS: NonZeroU16 = match NonZeroU16::new(4) {
+    Some(most) => most,
+    None => NonZeroU16::MIN,
+};
 
 /// A limit that is given in this file.
 const fn limit(most: u32) -> NonZeroU32 {

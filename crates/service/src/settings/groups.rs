@@ -95,7 +95,12 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         title: "Tools",
         about: "Settings of single tools.",
-        keys: &["whois_servers", "snmp_session_key"],
+        keys: &[
+            "whois_servers",
+            "nmap_program",
+            "nmap_max_scans",
+            "snmp_session_key",
+        ],
     },
     Group {
         title: "Site and storage",

@@ -1,0 +1,109 @@
+//! No scan outlives its call or its worker.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::namespaces::{far_side, ip, lab, stage};
+use testkit::process::Program;
+use testkit::wait;
+
+use crate::call::worker;
+use crate::network::SOON;
+
+/// Name of a process's program, and its parent; `None` when it has ended.
+fn stat(pid: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = stat.split_once(") ")?;
+    let (_, name) = name.split_once('(')?;
+    let mut fields = rest.split(' ');
+    // One that nobody waited for yet has ended all the same.
+    let runs = fields.next() != Some("Z");
+    let parent = fields.next()?.parse().ok()?;
+    runs.then(|| (name.to_owned(), parent))
+}
+
+/// The processes that a process has started, with the names of their programs.
+fn children(parent: u32) -> Vec<(u32, String)> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let (name, of) = stat(pid)?;
+        (of == parent).then_some((pid, name))
+    })
+    .collect()
+}
+
+/// The processes of a scan, once there are some.
+async fn scanning(worker: u32) -> Vec<(u32, String)> {
+    let scan = async || {
+        let found = children(worker);
+        found
+            .iter()
+            .any(|(_, name)| name == "nmap")
+            .then_some(found)
+    };
+    wait::until("nmap runs", SOON, scan).await.unwrap()
+}
+
+async fn all_end(pids: &[(u32, String)]) {
+    let started = Instant::now();
+    let gone = async || {
+        pids.iter()
+            .all(|(pid, _)| stat(*pid).is_none())
+            .then_some(())
+    };
+    wait::until("nmap and its guard end", Duration::from_secs(1), gone)
+        .await
+        .unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+/// A scan of every port of an address that never answers: it takes minutes.
+async fn long_scan() -> serde_json::Value {
+    let arguments = json!({ "target": "10.1.0.66", "ports": "-", "skip_discovery": true });
+    worker().call_for_test("nmap_tcp_syn_scan", arguments).await
+}
+
+fn silent_address() {
+    far_side();
+    ip("neigh add 10.1.0.66 lladdr 02:00:00:00:00:66 dev near nud permanent");
+}
+
+#[test]
+fn a_cancelled_scan_of_all_ports_ends_within_a_second_and_leaves_no_child() {
+    lab(async || {
+        silent_address();
+        let processes = tokio::select! {
+            result = long_scan() => panic!("the scan has ended: {result:#}"),
+            // The other future, and with it the call, is dropped here.
+            processes = scanning(std::process::id()) => processes,
+        };
+        assert_eq!(processes.len(), 2, "nmap and its guard: {processes:?}");
+        all_end(&processes).await;
+        let no_child = async || children(std::process::id()).is_empty().then_some(());
+        wait::until("no child is left", SOON, no_child)
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_worker_that_is_killed_leaves_no_nmap() {
+    lab(async || {
+        if stage().as_deref() == Some("victim") {
+            long_scan().await;
+            return;
+        }
+        silent_address();
+        let test = "ending::a_worker_that_is_killed_leaves_no_nmap";
+        let victim = Program::new(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env("NETWORK_LAB_STAGE", "victim")
+            .start()
+            .unwrap();
+        let processes = scanning(victim.pid()).await;
+        victim.kill_9().unwrap();
+        all_end(&processes).await;
+    });
+}
