@@ -8,8 +8,8 @@ import sys
 
 import yaml
 
-# The only service of ours that may hold a capability, and the one it may hold.
-CAPABILITIES = {"worker-network": ["NET_RAW"]}
+# The only services of ours that may hold a capability, and the one each may hold.
+CAPABILITIES = {"worker-network": ["NET_RAW"], "worker-nmap": ["NET_RAW"]}
 
 
 def faults_of_any(name, service):
@@ -54,8 +54,9 @@ def faults(compose, crates):
         if "build" in service:
             for fault in faults_of_ours(name, service, crates):
                 yield f"{name} {fault}"
-    if compose["services"]["worker-network"]["deploy"]["replicas"] < 2:
-        yield "worker-network has no second replica"
+    for name, service in compose["services"].items():
+        if name.startswith("worker-") and service.get("deploy", {}).get("replicas", 1) < 2:
+            yield f"{name} has no second replica"
     if not compose["networks"]["bus"].get("internal"):
         yield "network bus leads out"
 

@@ -30,7 +30,7 @@ pub(super) async fn run(process: Process) -> Result<(), ExitError> {
     let findings = [
         ("broker", broker(&process).await),
         ("ICMP", icmp(&process).await),
-        ("nmap", nmap()),
+        ("nmap", nmap(&process.settings)),
         ("scope", scope(&process.settings)),
     ];
     let mut is_broken = false;
@@ -154,16 +154,23 @@ async fn ping_loopback(process: &Process) -> Result<Value, ExitError> {
 }
 
 /// Whether the program is there; nothing is run.
-fn nmap() -> Finding {
+fn nmap(settings: &Settings) -> Finding {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found: Option<PathBuf> = std::env::split_paths(&path)
-        .map(|folder| folder.join("nmap"))
+    let program = &settings.nmap_program;
+    let here = (program.components().count() > 1).then(|| program.clone());
+    let found: Option<PathBuf> = here
+        .into_iter()
+        .chain(std::env::split_paths(&path).map(|folder| folder.join(program)))
         .find(|file| file.is_file());
     match found {
         Some(file) => Finding::Good(format!("found at {}", file.display())),
         None => Finding::Lacking {
-            what: "the program nmap is not in PATH; only the nmap tools need it".to_owned(),
-            fix: "apt-get install nmap, or your system's package of that name".to_owned(),
+            what: format!(
+                "the program {} is not in PATH; only the nmap tools need it",
+                program.display()
+            ),
+            fix: "apt-get install nmap, or your system's package of that name; or set NMAP_PROGRAM"
+                .to_owned(),
         },
     }
 }

@@ -4,23 +4,44 @@ use serde_json::Value;
 
 use crate::discovery::{discovery, ends, has, says, says_json};
 
-const NETWORK: [&str; 9] = [
-    "arp", "ifconfig", "netstat", "nslookup", "ping", "route", "telnet", "wget", "whois",
+const TOOLS: [(&str, &[&str]); 2] = [
+    (
+        "network",
+        &[
+            "arp", "ifconfig", "netstat", "nslookup", "ping", "route", "telnet", "wget", "whois",
+        ],
+    ),
+    (
+        "nmap",
+        &[
+            "nmap_ping_scan",
+            "nmap_tcp_connect_scan",
+            "nmap_tcp_syn_scan",
+            "nmap_udp_scan",
+            "nmap_version_scan",
+        ],
+    ),
 ];
 
 #[tokio::test]
 async fn tools_are_listed_under_their_category() {
     let text = says(&["tools"]).await;
-    let mut lines = text.lines();
-    assert_eq!(lines.next(), Some("network"));
-    let tools: Vec<(&str, &str)> = lines
-        .map(|line| line.trim().split_once("  ").unwrap())
-        .collect();
-    let names: Vec<&str> = tools.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, NETWORK);
-    for (name, title) in tools {
-        assert!(!title.trim().is_empty(), "{name} has a title");
+    let mut lines = text.lines().filter(|line| !line.is_empty());
+    for (category, tools) in TOOLS {
+        assert_eq!(lines.next(), Some(category));
+        for tool in tools {
+            let (name, title) = lines.next().unwrap().trim().split_once("  ").unwrap();
+            assert_eq!(name, *tool);
+            assert!(!title.trim().is_empty(), "{name} has a title");
+        }
     }
+    assert_eq!(lines.next(), None);
+}
+
+/// The category of a tool of [`TOOLS`].
+fn category(tool: &Value) -> &'static str {
+    let has_it = |(_, tools): &&(&str, &[&str])| tools.iter().any(|name| tool == name);
+    TOOLS.iter().find(has_it).unwrap().0
 }
 
 #[tokio::test]
@@ -28,7 +49,8 @@ async fn descriptors_are_complete() {
     let tools = says_json(&["tools", "--json"]).await;
     let tools = tools.as_array().unwrap();
     let names: Vec<&Value> = tools.iter().map(|tool| &tool["name"]).collect();
-    assert_eq!(names, NETWORK);
+    let expected = TOOLS.iter().flat_map(|(_, tools)| tools.iter());
+    assert!(names.iter().copied().eq(expected), "{names:?}");
     for tool in tools {
         let name = &tool["name"];
         for text in ["title", "description"] {
@@ -50,7 +72,8 @@ async fn descriptors_are_complete() {
             assert!(property["description"].is_string(), "{name}: {key}");
         }
         assert_eq!(tool["annotations"]["readOnlyHint"], true, "{name}");
-        assert_eq!(tool["_meta"]["opendiscovery/category"], "network", "{name}");
+        let of = &tool["_meta"]["opendiscovery/category"];
+        assert_eq!(of, category(name), "{name}");
     }
 }
 

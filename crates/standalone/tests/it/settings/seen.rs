@@ -77,6 +77,8 @@ const SEEN: &[Seen] = &[
     ("SCAN_SCOPE_DENY", &[(TOOLS, "the_scan_scope_is_what_is_allowed_without_what_is_denied")]),
     ("WHOIS_SERVERS", &[(TOOLS, "whois_asks_the_servers_that_are_set")]),
     ("SNMP_SESSION_KEY", &[("worker-snmp/tests/it/sessions.rs", "a_session_made_at_one_worker_is_used_at_another_with_the_same_key")]),
+    ("NMAP_PROGRAM", &[(TOOLS, "nmap_is_the_program_that_is_set")]),
+    ("NMAP_MAX_SCANS", &[(TOOLS, "nmap_runs_as_often_at_a_time_as_is_set")]),
     ("DISCOVERY_SITE", &[(TOOLS, "the_site_is_in_results"), (NAMES, "the_site_is_announced")]),
     // Nothing is kept yet, and the page says so.
     ("DISCOVERY_DATA_DIR", &[(TOOLS, "nothing_is_kept_yet_and_the_documentation_says_so")]),

@@ -1,6 +1,7 @@
 //! Settings of the tools, seen by what a client gets.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 use testkit::targets::{ANY_PORT, WhoisServer};
@@ -70,6 +71,43 @@ async fn whois_asks_the_servers_that_are_set() {
     }
     assert_eq!(zone.queries(), ["shop.example"]);
     assert_eq!(kind.queries(), ["shop.test"]);
+}
+
+#[tokio::test]
+async fn nmap_is_the_program_that_is_set() {
+    let platform = platform(&[("NMAP_PROGRAM", "/opt/scans/nmap")]).await;
+    let result = result(
+        &platform,
+        "nmap_ping_scan",
+        json!({ "target": "127.0.0.1" }),
+    )
+    .await;
+    let message = result["error"]["message"].as_str().unwrap();
+    assert!(message.contains("/opt/scans/nmap"), "{message}");
+}
+
+#[tokio::test]
+async fn nmap_runs_as_often_at_a_time_as_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, log) = (folder.path().join("nmap"), folder.path().join("log"));
+    // It is no nmap, and its calls fail; when it runs is all that counts.
+    let script = format!(
+        "#!/bin/sh\necho begin >> {log}\nsleep 0.3\necho end >> {log}\n",
+        log = log.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let platform = platform(&[
+        ("NMAP_PROGRAM", program.to_str().unwrap()),
+        ("NMAP_MAX_SCANS", "1"),
+        ("AMQP_PREFETCH_COUNT", "8"),
+    ])
+    .await;
+    let scan =
+        |target: &'static str| result(&platform, "nmap_ping_scan", json!({ "target": target }));
+    tokio::join!(scan("127.0.0.1"), scan("127.0.0.2"), scan("127.0.0.3"));
+    let said = fs::read_to_string(log).unwrap();
+    assert_eq!(said, "begin\nend\n".repeat(3));
 }
 
 #[tokio::test]
