@@ -16,7 +16,11 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).parent
-TOOLS = ["arp", "ifconfig", "netstat", "nslookup", "ping", "route", "telnet", "wget", "whois"]
+TOOLS = sorted([
+    *["arp", "ifconfig", "netstat", "nslookup", "ping", "route", "telnet", "wget", "whois"],
+    *["nmap_ping_scan", "nmap_tcp_connect_scan", "nmap_tcp_syn_scan", "nmap_udp_scan"],
+    *["nmap_version_scan"],
+])
 ARGUMENTS = {"host": "127.0.0.1", "count": 1}
 # One visit, the start of its interpreter and of a server on stdio included.
 VISIT_SECONDS = 60
