@@ -16,7 +16,8 @@ use worker::Worker;
 pub fn workers(settings: &Settings) -> Result<Vec<Worker>, ExitError> {
     let network = worker_network::worker(settings).map_err(ExitError::usage)?;
     let nmap = worker_nmap::worker(settings).map_err(ExitError::usage)?;
-    Ok(vec![network, nmap])
+    let snmp = worker_snmp::worker(settings).map_err(ExitError::usage)?;
+    Ok(vec![network, nmap, snmp])
 }
 
 /// A gateway and workers on one bus.

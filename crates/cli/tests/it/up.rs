@@ -120,7 +120,10 @@ async fn the_commands_of_the_greeting_work() {
         .await
         .unwrap();
     let answer: Value = serde_json::from_str(&output.stdout).unwrap();
-    assert_eq!(answer["result"]["tools"].as_array().unwrap().len(), 14);
+    let tools = answer["result"]["tools"].as_array().unwrap();
+    for name in ["ping", "snmp_get"] {
+        assert!(tools.iter().any(|tool| tool["name"] == name), "{name}");
+    }
     let command = after("without one");
     let mut words = command.split(' ');
     let call = Program::new(words.next().unwrap())

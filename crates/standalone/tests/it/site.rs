@@ -101,6 +101,13 @@ impl Site {
             .env("AMQP_URL", self.url())
     }
 
+    /// An SNMP worker, not started yet.
+    pub(crate) async fn snmp_worker_program(&self) -> Program {
+        program("worker-snmp", "discovery-worker-snmp")
+            .await
+            .env("AMQP_URL", self.url())
+    }
+
     /// A worker with the tools, prompts and resources of the conformance suite, not started yet.
     pub(crate) async fn conformance_program(&self) -> Program {
         program("testkit", "discovery-conformance-worker")
