@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::discovery::{discovery, ends, has, says, says_json};
 
-const TOOLS: [(&str, &[&str]); 2] = [
+const TOOLS: [(&str, &[&str]); 3] = [
     (
         "network",
         &[
@@ -19,6 +19,23 @@ const TOOLS: [(&str, &[&str]); 2] = [
             "nmap_tcp_syn_scan",
             "nmap_udp_scan",
             "nmap_version_scan",
+        ],
+    ),
+    (
+        "snmp",
+        &[
+            "snmp_close_session",
+            "snmp_create_session",
+            "snmp_device_inventory",
+            "snmp_discover",
+            "snmp_get",
+            "snmp_get_next",
+            "snmp_interface_discovery",
+            "snmp_network_topology",
+            "snmp_service_discovery",
+            "snmp_system_health",
+            "snmp_table",
+            "snmp_walk",
         ],
     ),
 ];

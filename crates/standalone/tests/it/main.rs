@@ -33,8 +33,8 @@ mod sharing;
 #[cfg(test)]
 mod site;
 #[cfg(test)]
-mod snmp;
-#[cfg(test)]
 mod snapshots;
+#[cfg(test)]
+mod snmp;
 #[cfg(test)]
 mod telemetry;

@@ -1,4 +1,4 @@
-//! Arguments of all nine tools.
+//! Arguments of the nine tools of the category network; other categories test theirs beside them.
 
 use testkit::http::Request;
 
@@ -45,6 +45,7 @@ async fn every_tool_refuses_what_it_cannot_do_and_goes_on() {
     let tools = platform.tools().await;
     let listed: Vec<&str> = tools
         .iter()
+        .filter(|tool| tool["_meta"]["opendiscovery/category"] == "network")
         .filter_map(|tool| tool["name"].as_str())
         .collect();
     assert_eq!(tables.each_ref().map(|(tool, _)| *tool).as_slice(), listed);
