@@ -163,7 +163,7 @@ fn hosts_with_ports(hosts: &[Host]) -> String {
                 host.address.to_string(),
                 names(host),
                 or_dash(&words),
-                others(host),
+                others(host, &host.ports),
             ]
         },
     )
@@ -190,7 +190,7 @@ fn one_host(host: &Host) -> String {
             ]
         },
     );
-    let others = match others(host) {
+    let others = match others(host, &[]) {
         others if others == "-" => String::new(),
         others => format!("\nOther ports: {others}.\n"),
     };
@@ -229,13 +229,11 @@ fn product(service: &Service) -> String {
     parts.join(" ")
 }
 
-/// Counts of the ports that are not open: `98 closed, 2 filtered`.
-fn others(host: &Host) -> String {
+/// Counts of the ports that are not open: those that are in groups, and these: `98 closed, 2
+/// filtered`.
+fn others(host: &Host, ports: &[Port]) -> String {
     let mut counts: Vec<(PortState, u32)> = Vec::new();
-    let single = host
-        .ports
-        .iter()
-        .filter(|port| port.state != PortState::Open);
+    let single = ports.iter().filter(|port| port.state != PortState::Open);
     let single = single.map(|port| (port.state, 1));
     let groups = host
         .other_ports
@@ -273,4 +271,44 @@ fn capitalised(text: &str) -> String {
     characters.next().map_or_else(String::new, |first| {
         first.to_uppercase().collect::<String>() + characters.as_str()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::OtherPorts;
+
+    fn host(ports: &[(u16, PortState)]) -> Host {
+        let mut host = Host::at([10, 0, 0, 7].into());
+        host.complete = true;
+        host.ports = ports
+            .iter()
+            .map(|&(port, state)| Port {
+                port,
+                proto: Protocol::Tcp,
+                state,
+                reason: None,
+                service: None,
+            })
+            .collect();
+        host.other_ports.push(OtherPorts {
+            state: PortState::Filtered,
+            count: 98,
+            reasons: Vec::new(),
+        });
+        host
+    }
+
+    #[test]
+    fn a_summary_of_one_host_lists_its_ports_and_of_several_the_open_ones() {
+        let host = host(&[(22, PortState::Open), (23, PortState::Closed)]);
+        let text = one_host(&host);
+        assert!(text.contains("| 23/tcp | closed |"), "{text}");
+        assert!(text.contains("Other ports: 98 filtered."), "{text}");
+        let text = hosts_with_ports(&[host.clone(), host]);
+        assert!(
+            text.contains("| 10.0.0.7 | - | 22 | 1 closed, 98 filtered |"),
+            "{text}"
+        );
+    }
 }
