@@ -15,7 +15,7 @@
 //! agent whose object identifiers do not increase is not followed in circles: the walk is over,
 //! and [`Walk::note`] says where.
 //!
-//! ```ignore
+//! ```text
 //! let reader = Reader::new(access.connect(address).await?);
 //! let table = reader.table("ifTable", &["ifDescr", "ifOperStatus"]).await?;
 //! for (index, row) in table.rows() {
