@@ -17,6 +17,8 @@ mod half_open;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod lab;
+#[cfg(test)]
 mod layout;
 #[cfg(test)]
 mod leaks;

@@ -108,6 +108,11 @@ impl Site {
             .env("AMQP_URL", self.url())
     }
 
+    /// A worker of any category by its package and binary, not started yet.
+    pub(crate) async fn program_of(&self, package: &str, name: &str) -> Program {
+        program(package, name).await.env("AMQP_URL", self.url())
+    }
+
     /// A worker with the tools, prompts and resources of the conformance suite, not started yet.
     pub(crate) async fn conformance_program(&self) -> Program {
         program("testkit", "discovery-conformance-worker")
