@@ -42,6 +42,8 @@ const WRONG: &[(&str, &str)] = &[
     ("SCAN_SCOPE_ALLOW", "10.0.0.1/8"),
     ("SCAN_SCOPE_DENY", "10.0.0.0/33"),
     ("WHOIS_SERVERS", "com"),
+    ("NMAP_MAX_SCANS", "0"),
+    ("SNMP_SESSION_KEY", "hunter2"),
     ("DISCOVERY_SITE", "Data Centre 1"),
     ("LOG_FORMAT", "xml"),
     ("RUST_LOG", "info,bus=loud"),
@@ -49,12 +51,13 @@ const WRONG: &[(&str, &str)] = &[
 ];
 
 /// Settings that take any text or path.
-const ANY: [&str; 7] = [
+const ANY: [&str; 8] = [
     "AMQP_USERNAME",
     "AMQP_PASSWORD",
     "AMQP_CA_CERT",
     "AMQP_CLIENT_CERT",
     "AMQP_CLIENT_KEY",
+    "NMAP_PROGRAM",
     "DISCOVERY_DATA_DIR",
     "OTEL_SERVICE_NAME",
 ];
