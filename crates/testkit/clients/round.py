@@ -20,6 +20,9 @@ TOOLS = sorted([
     *["arp", "ifconfig", "netstat", "nslookup", "ping", "route", "telnet", "wget", "whois"],
     *["nmap_ping_scan", "nmap_tcp_connect_scan", "nmap_tcp_syn_scan", "nmap_udp_scan"],
     *["nmap_version_scan"],
+    *["snmp_close_session", "snmp_create_session", "snmp_device_inventory", "snmp_discover"],
+    *["snmp_get", "snmp_get_next", "snmp_interface_discovery", "snmp_network_topology"],
+    *["snmp_service_discovery", "snmp_system_health", "snmp_table", "snmp_walk"],
 ])
 ARGUMENTS = {"host": "127.0.0.1", "count": 1}
 # One visit, the start of its interpreter and of a server on stdio included.
