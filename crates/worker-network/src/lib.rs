@@ -14,7 +14,6 @@
 mod backlog;
 mod error;
 mod icmp;
-mod markdown;
 mod netlink;
 mod scopes;
 mod target;

@@ -15,7 +15,6 @@
 
 mod addresses;
 mod error;
-mod markdown;
 mod ports;
 mod privileges;
 mod process;

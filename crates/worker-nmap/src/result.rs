@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use worker::{HostIdentity, Summary};
+use worker::{HostIdentity, Summary, markdown};
 
-use crate::markdown;
 use crate::ports::Protocol;
 use crate::report::{Host, Port, PortState, Service};
 use crate::scan::Technique;

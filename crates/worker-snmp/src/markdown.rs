@@ -1,42 +1,14 @@
-//! The short text that accompanies a structured result.
+//! The short text that accompanies a structured result. What devices say may be long.
 
-use std::fmt::Write as _;
+pub(crate) use worker::markdown::{count, more, or_dash, plain};
 
-/// Rows that a summary shows; the structured result holds them all.
-const SHOWN: usize = 20;
 /// Characters of a cell that a summary shows.
 const CELL: usize = 120;
 
-/// A Markdown table of the first rows, and a line that says how many there are besides.
-///
-/// Cells come from devices, so what could break out of a cell is escaped.
+/// A Markdown table of the first rows, as all workers write it, with cells cut short.
 pub(crate) fn table<T>(columns: &[&str], items: &[T], row: impl Fn(&T) -> Vec<String>) -> String {
-    if items.is_empty() {
-        return String::new();
-    }
-    let mut text = line(columns.iter().map(|column| plain(column)));
-    text.push_str(&line(columns.iter().map(|_| "---".to_owned())));
-    for item in items.iter().take(SHOWN) {
-        text.push_str(&line(row(item).iter().map(|cell| plain(&short(cell)))));
-    }
-    if items.len() > SHOWN {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "\n… and {} more in the structured result.",
-            items.len() - SHOWN
-        );
-    }
-    text
-}
-
-/// What to add where a page is not the last one.
-pub(crate) fn more(next_cursor: Option<&String>) -> &'static str {
-    if next_cursor.is_some() {
-        "\nThere are more: call again with `cursor` set to `nextCursor`.\n"
-    } else {
-        ""
-    }
+    let cut = |item: &T| row(item).iter().map(|cell| short(cell)).collect();
+    worker::markdown::table_of(columns, items, cut)
 }
 
 /// Notes as a list, with a line before it.
@@ -49,35 +21,6 @@ pub(crate) fn notes(title: &str, notes: &[String]) -> String {
     })
 }
 
-/// Text on one line without what Markdown would read as markup.
-pub(crate) fn plain(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '|' | '`' | '<' | '>' | '[' | ']' | '*' | '\\' => {
-                escaped.push('\\');
-                escaped.push(character);
-            }
-            _ if character.is_control() => {
-                let _ = write!(escaped, "{}", character.escape_default());
-            }
-            _ => escaped.push(character),
-        }
-    }
-    escaped
-}
-
-/// `1 value`, `2 values`.
-pub(crate) fn count(n_items: usize, what: &str) -> String {
-    let plural = if n_items == 1 { "" } else { "s" };
-    format!("{n_items} {what}{plural}")
-}
-
-/// The value, or a dash where there is none.
-pub(crate) fn or_dash<T: ToString>(value: Option<&T>) -> String {
-    value.map_or_else(|| "-".to_owned(), T::to_string)
-}
-
 fn short(cell: &str) -> String {
     let mut short: String = cell.chars().take(CELL).collect();
     if short.len() < cell.len() {
@@ -86,28 +29,9 @@ fn short(cell: &str) -> String {
     short
 }
 
-fn line(cells: impl Iterator<Item = String>) -> String {
-    let cells: Vec<String> = cells.collect();
-    format!("| {} |\n", cells.join(" | "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cell_cannot_break_out_of_its_table() {
-        let text = table(&["a"], &["x|y\n# z `"], |cell| vec![(*cell).to_owned()]);
-        assert_eq!(text, "| a |\n| --- |\n| x\\|y\\n# z \\` |\n");
-    }
-
-    #[test]
-    fn a_long_table_says_how_many_rows_it_leaves_out() {
-        let text = table(&["n"], &[0_u8; 23], |n| vec![n.to_string()]);
-        assert_eq!(text.matches("| 0 |").count(), 20);
-        assert!(text.contains("3 more"), "{text}");
-        assert_eq!(table(&["n"], &[0_u8; 0], |_| Vec::new()), "");
-    }
 
     #[test]
     fn a_long_cell_is_cut() {

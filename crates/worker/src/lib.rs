@@ -57,6 +57,7 @@ mod events;
 mod host;
 mod identity;
 mod inputs;
+pub mod markdown;
 mod meta;
 mod notifications;
 mod page;

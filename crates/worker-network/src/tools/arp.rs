@@ -10,9 +10,9 @@ use rtnetlink::packet_route::neighbour::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use worker::{Context, Host, HostIdentity, Page, Summary, Tool, paginate};
+use worker::{Context, Host, HostIdentity, Page, Summary, Tool, markdown, paginate};
 
-use crate::{markdown, netlink, vendors};
+use crate::{netlink, vendors};
 
 /// Which neighbours to list.
 #[derive(Debug, Deserialize, JsonSchema)]

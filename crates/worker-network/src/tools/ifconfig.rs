@@ -11,10 +11,10 @@ use rtnetlink::packet_route::link::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use worker::{Context, HostIdentity, Page, Summary, Tool, paginate};
+use worker::{Context, HostIdentity, Page, Summary, Tool, markdown, paginate};
 
 use crate::scopes::AddressScope;
-use crate::{Error, markdown, netlink};
+use crate::{Error, netlink};
 
 /// Which interfaces to list.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -11,10 +11,10 @@ use protocol::ToolError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until};
-use worker::{Context, Host, Summary, Tool};
+use worker::{Context, Host, Summary, Tool, markdown};
 
 use crate::icmp::{Icmp, Outcome, Reason};
-use crate::{Error, markdown, target};
+use crate::{Error, target};
 
 /// Time between two echo requests of one call: what ping(8) lets every user ask for.
 const INTERVAL: Duration = Duration::from_millis(200);

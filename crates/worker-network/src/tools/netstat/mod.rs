@@ -10,9 +10,9 @@ use protocol::ToolError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use worker::{Context, HostIdentity, Page, Summary, Tool, paginate};
+use worker::{Context, HostIdentity, Page, Summary, Tool, markdown, paginate};
 
-use crate::{Error, markdown};
+use crate::Error;
 use owners::Owners;
 
 /// Which sockets to list.

@@ -7,10 +7,10 @@ use protocol::{ErrorCode, ToolError};
 use schemars::JsonSchema;
 use serde::Serialize;
 use worker::Summary;
+use worker::markdown::{plain, table};
 
 use super::exchange::{Failure, Reply, Transport};
 use super::record::{Answer, shown, type_name};
-use crate::markdown::{plain, table};
 use crate::tools::milliseconds::milliseconds;
 
 /// Most records of one section; a message of 64 KiB holds some thousands.

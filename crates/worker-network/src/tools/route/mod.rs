@@ -11,10 +11,10 @@ use protocol::ToolError;
 use rtnetlink::packet_route::AddressFamily;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use worker::{Context, Host, HostIdentity, Page, Summary, Tool, paginate};
+use worker::{Context, Host, HostIdentity, Page, Summary, Tool, markdown, paginate};
 
+use crate::netlink;
 use crate::scopes::AddressScope;
-use crate::{markdown, netlink};
 
 /// Which routes to list.
 #[derive(Debug, Deserialize, JsonSchema)]

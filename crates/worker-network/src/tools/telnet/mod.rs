@@ -11,9 +11,8 @@ use protocol::{ErrorCode, ToolError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
-use worker::{Context, Host, Summary, Tool};
+use worker::{Context, Host, Summary, Tool, markdown};
 
-use crate::markdown;
 use banner::Banner;
 
 /// What to connect to.

@@ -5,10 +5,10 @@ use hyper::http::HeaderValue;
 use schemars::JsonSchema;
 use serde::Serialize;
 use worker::Summary;
+use worker::markdown::plain;
 
 use super::body::Encoding;
 use super::tls::Tls;
-use crate::markdown::plain;
 
 /// Characters of a text body that the summary shows.
 const SHOWN: usize = 2000;

@@ -3,10 +3,10 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 use worker::Summary;
+use worker::markdown::plain;
 
 use super::query::Kind;
 use super::registry::{AutonomousSystem, Domain, Network};
-use crate::markdown::plain;
 
 /// Characters of a text that the summary shows where no field of it was understood.
 const SHOWN: usize = 1000;

@@ -5,21 +5,27 @@ use std::fmt::Write as _;
 /// Rows that a summary shows; the structured result holds them all.
 const SHOWN: usize = 20;
 
-/// A Markdown table of the first rows, and a line that says how many there are besides.
+/// A Markdown table of the first 20 rows, and a line that says how many there are besides;
+/// nothing where there is no row.
 ///
 /// Cells come from the network, so what could break out of a cell is escaped.
-pub(crate) fn table<T, const N: usize>(
+pub fn table<T, const N: usize>(
     columns: [&str; N],
     items: &[T],
     row: impl Fn(&T) -> [String; N],
 ) -> String {
+    table_of(&columns, items, |item| row(item).into())
+}
+
+/// [`table`] whose columns are known only when it is made.
+pub fn table_of<T>(columns: &[&str], items: &[T], row: impl Fn(&T) -> Vec<String>) -> String {
     if items.is_empty() {
         return String::new();
     }
-    let mut text = line(&columns.map(str::to_owned));
-    text.push_str(&line(&[const { "---" }; N].map(str::to_owned)));
+    let mut text = line(columns.iter().map(|column| plain(column)));
+    text.push_str(&line(columns.iter().map(|_| "---".to_owned())));
     for item in items.iter().take(SHOWN) {
-        text.push_str(&line(&row(item).map(|cell| plain(&cell))));
+        text.push_str(&line(row(item).iter().map(|cell| plain(cell))));
     }
     if items.len() > SHOWN {
         // Writing to a String cannot fail.
@@ -33,7 +39,8 @@ pub(crate) fn table<T, const N: usize>(
 }
 
 /// What to add where a page is not the last one.
-pub(crate) fn more(next_cursor: Option<&String>) -> &'static str {
+#[must_use]
+pub fn more(next_cursor: Option<&String>) -> &'static str {
     if next_cursor.is_some() {
         "\nThere are more: call again with `cursor` set to `nextCursor`.\n"
     } else {
@@ -42,7 +49,8 @@ pub(crate) fn more(next_cursor: Option<&String>) -> &'static str {
 }
 
 /// Text on one line without what Markdown would read as markup.
-pub(crate) fn plain(text: &str) -> String {
+#[must_use]
+pub fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -60,17 +68,20 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// `1 route`, `2 routes`.
-pub(crate) fn count(n_items: usize, what: &str) -> String {
+#[must_use]
+pub fn count(n_items: usize, what: &str) -> String {
     let plural = if n_items == 1 { "" } else { "s" };
     format!("{n_items} {what}{plural}")
 }
 
 /// The value, or a dash where there is none.
-pub(crate) fn or_dash<T: ToString>(value: Option<&T>) -> String {
+#[must_use]
+pub fn or_dash<T: ToString>(value: Option<&T>) -> String {
     value.map_or_else(|| "-".to_owned(), T::to_string)
 }
 
-fn line<const N: usize>(cells: &[String; N]) -> String {
+fn line(cells: impl Iterator<Item = String>) -> String {
+    let cells: Vec<String> = cells.collect();
     format!("| {} |\n", cells.join(" | "))
 }
 
