@@ -114,9 +114,23 @@ impl Lab {
         Ok(self.wiring.link(&cable))
     }
 
-    /// Waits until every address answers and every node knows as many neighbours as it has
-    /// cables.
+    /// Waits until every address answers, every node knows as many neighbours as it has cables,
+    /// and none of that was seen while the spanning trees were still changing.
     async fn has_converged(&self) -> Result<()> {
+        let settled = async || {
+            let is_settled = network::is_settled(&self.wiring).await.ok()?;
+            is_settled.then_some(())
+        };
+        loop {
+            wait::until("the spanning trees stand", CONVERGENCE, settled).await?;
+            self.is_complete().await?;
+            if network::is_settled(&self.wiring).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn is_complete(&self) -> Result<()> {
         for (number, node) in self.wiring.nodes.iter().enumerate() {
             let ends = self.wiring.cables.iter().flatten();
             let n_cables = ends.filter(|end| end.node == number).count();

@@ -1,8 +1,9 @@
 //! Namespaces, cables, bridges and routes, by the commands of `iproute2`.
 
-use std::{fmt::Write as _, fs};
+use std::{collections::BTreeMap, fmt::Write as _, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 use super::{
     COMMAND,
@@ -33,6 +34,38 @@ pub(super) async fn build(wiring: &Wiring) -> Result<()> {
 pub(super) async fn unplug(wiring: &Wiring, end: &End) -> Result<()> {
     let script = format!("link set {} down\n", end.interface);
     ip(&namespace(wiring, end.node), &script).await
+}
+
+/// Whether the spanning trees stand: no port of a switch is on its way to forward, and switches
+/// of one network agree on their root. Before that a frame may still be lost on a way that
+/// carried others a moment ago.
+pub(super) async fn is_settled(wiring: &Wiring) -> Result<bool> {
+    let mut roots = BTreeMap::new();
+    for (number, switch) in wiring.nodes.iter().enumerate() {
+        let Some(address) = switch
+            .addresses
+            .first()
+            .filter(|_| switch.kind == Kind::Switch)
+        else {
+            continue;
+        };
+        let output = Program::new("ip")
+            .args(namespace(wiring, number))
+            .args(["-details", "-json", "link", "show"])
+            .run(b"", COMMAND)
+            .await?;
+        let links: Vec<Value> = serde_json::from_str(&output.stdout).context("ip -json link")?;
+        let ports = links.iter().map(|it| &it["linkinfo"]["info_slave_data"]);
+        for port in ports.filter(|port| port.is_object()) {
+            // The bridge's own `root_id` is its own identifier in some versions of iproute2.
+            let root = port["root_id"].to_string();
+            let agreed = roots.entry(address.network()).or_insert(root.clone());
+            if *agreed != root || port["state"] == "listening" || port["state"] == "learning" {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Refuses to build in a network that has something already: it would be the machine's own.
