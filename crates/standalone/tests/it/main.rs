@@ -29,6 +29,8 @@ mod replicas;
 #[cfg(test)]
 mod rust_client;
 #[cfg(test)]
+mod scans;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod sharing;

@@ -15,9 +15,11 @@
 
 mod binary;
 mod child;
+mod children;
 mod lines;
 
 pub use crate::command::Output;
 pub use binary::binary;
 pub use child::{Process, Program};
+pub use children::{Child, all_end, children, children_with};
 pub use lines::Lines;
