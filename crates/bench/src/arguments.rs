@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::part::Part;
 
-/// Measures the platform beside a bare loop over the same broker and beside other servers.
+/// Measures the platform beside a bare loop over the same broker, other servers and bare commands.
 #[derive(Debug, Parser)]
 #[command(name = "bench", after_help = EXAMPLES)]
 pub(crate) struct Arguments {

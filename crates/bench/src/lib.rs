@@ -6,6 +6,9 @@
 //! gateway and the command as they are released, and this program itself in another
 //! role (`role::Role`) for everything else, the generator of load included.
 //!
+//! What the workers do beyond messages (walks, sweeps, scans) is compared with the commands that
+//! people use for it, in a network of namespaces that is made for it (`network`).
+//!
 //! It is *not* part of the tests: figures of a busy machine say nothing.
 //!
 //! The way in is [`main`], which `scripts/bench` calls. To add a measurement: a module under
@@ -16,6 +19,7 @@ mod contestant;
 mod load;
 mod machine;
 mod measure;
+mod network;
 mod page;
 mod part;
 mod report;

@@ -34,6 +34,7 @@ fn text(old: &str, machine: &Machine, effort: Effort, sections: &[Section]) -> S
          {machine}\n\n\
          A `RabbitMQ` node of its own, generators of load, workers, gateways and the servers they are compared with all share these cores, each in a process of its own.\n\
          Contestants take turns of {seconds} s, after 1 s to warm up, {rounds} times; a figure is the median of its turns, a ratio or a difference the median of what it was turn by turn.\n\
+         A walk, a sweep or a scan is done once to warm up, and in a turn again and again until the time is over, but once at least; the figure of a turn is the median of those.\n\
          Processor time is user and system time as the kernel counts it, that of the broker with all its children.\n\
          A target that is not met says so, and why is told in the notes.\n"
     );

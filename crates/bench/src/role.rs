@@ -8,6 +8,7 @@ use testkit::process::Program;
 
 use crate::contestant::{announcer, bare_worker, echo_worker, embedded, http_server, rmcp_server};
 use crate::load::{self, Plan};
+use crate::network;
 
 /// The program with the allocator of the released servers.
 const SERVER: &str = "bench-server";
@@ -29,6 +30,8 @@ pub(crate) enum Role {
     HttpServer { port: u16 },
     /// Workers with so many tools; their settings come from the environment.
     Announcer { tools: usize },
+    /// Measures from inside a network; see [`crate::network`].
+    Network(network::Plan),
 }
 
 impl Role {
@@ -42,6 +45,7 @@ impl Role {
             Self::RmcpServer { port } => rmcp_server::run(port),
             Self::HttpServer { port } => http_server::run(port),
             Self::Announcer { tools } => Ok(announcer::run(tools)),
+            Self::Network(plan) => network::inside::play(plan),
         }
     }
 

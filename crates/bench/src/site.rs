@@ -138,7 +138,7 @@ impl Site {
 }
 
 /// The path of a released binary, which lies beside this one.
-fn released(name: &str) -> Result<String> {
+pub(crate) fn released(name: &str) -> Result<String> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(path.exists(), "{} is not built", path.display());
     Ok(path.display().to_string())
@@ -146,7 +146,7 @@ fn released(name: &str) -> Result<String> {
 
 impl Server {
     /// Starts a gateway on a free port.
-    fn start(program: Program) -> Result<Self> {
+    pub(crate) fn start(program: Program) -> Result<Self> {
         let port = free_port()?;
         let program = program
             .env("TRANSPORT_MODE", "http")
@@ -170,22 +170,27 @@ impl Server {
 
     /// Waits until clients can call the tool `echo`.
     pub(crate) async fn has_echo(&self) -> Result<()> {
+        self.has_tool(echo_worker::TOOL).await
+    }
+
+    /// Waits until clients see a tool on the first page of the list.
+    pub(crate) async fn has_tool(&self, name: &str) -> Result<()> {
         let client = self.client();
         let listed = async || match self.process.try_exit() {
-            Ok(None) => lists_echo(&client).await.then_some(Ok(())),
+            Ok(None) => lists(&client, name).await.then_some(Ok(())),
             _ => Some(Err(anyhow::anyhow!(
                 "the server has ended: {}",
                 self.process.stderr().all().join("\n")
             ))),
         };
-        wait::until("the tool echo is listed", READY, listed).await?
+        wait::until(&format!("the tool {name} is listed"), READY, listed).await?
     }
 }
 
-async fn lists_echo(client: &RpcClient) -> bool {
+async fn lists(client: &RpcClient, name: &str) -> bool {
     let list = ask(client, json!({})).await.unwrap_or_default();
     let tools = list["tools"].as_array();
-    tools.is_some_and(|tools| tools.iter().any(|tool| tool["name"] == echo_worker::TOOL))
+    tools.is_some_and(|tools| tools.iter().any(|tool| tool["name"] == name))
 }
 
 async fn count_tools(client: &RpcClient) -> Result<usize> {

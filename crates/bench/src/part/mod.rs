@@ -5,10 +5,13 @@ mod embedded;
 mod figures;
 mod latency;
 mod list;
+mod nmap;
 mod speed;
 mod start;
+mod sweep;
 mod transports;
 mod trio;
+mod walk;
 
 use std::time::Duration;
 
@@ -35,6 +38,12 @@ pub(crate) enum Part {
     Start,
     /// Every way in, on both buses.
     Transports,
+    /// A walk of a large table beside snmpbulkwalk.
+    Walk,
+    /// A sweep of a /20 for SNMP agents beside braa.
+    Sweep,
+    /// A scan beside the bare command nmap.
+    Nmap,
 }
 
 /// How much is measured.
@@ -56,6 +65,9 @@ impl Part {
             Self::List => list::measure(site, effort).await,
             Self::Start => start::measure(site, effort).await,
             Self::Transports => transports::measure(site, effort).await,
+            Self::Walk => walk::measure(effort).await,
+            Self::Sweep => sweep::measure(effort).await,
+            Self::Nmap => nmap::measure(effort).await,
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! * [`Snmpd`]: a real `snmpd` on a loopback port, SNMP v1 and v2c with community [`COMMUNITY`]
 //!   and v3 with the users of [`USERS`].
+//!   [`program()`] is the same agent for another place, such as a network namespace; [`answers`]
+//!   waits for it.
 //! * [`Snmpsim`]: many devices behind one port, each under a community of its own; the data are
 //!   in `crates/testkit/snmpsim`, one file per device ([`DEVICES`]).
 //! * [`BulkLimit`]: stands before an agent and refuses large requests, as weak devices do.
@@ -16,8 +18,7 @@ mod snmpd;
 mod snmpsim;
 
 pub use bulk_limit::{BulkLimit, Refusal};
-pub(crate) use snmpd::program;
-pub use snmpd::{AUTH_PASSWORD, PRIVACY_PASSWORD, Snmpd, USERS, User};
+pub use snmpd::{AUTH_PASSWORD, PRIVACY_PASSWORD, Snmpd, USERS, User, program};
 pub use snmpsim::{DEVICES, SIMULATOR_USER, Snmpsim};
 
 use std::{
@@ -40,7 +41,7 @@ const ANSWER: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// It has not within `deadline`.
-pub(crate) async fn answers(agent: SocketAddr, community: &str, deadline: Duration) -> Result<()> {
+pub async fn answers(agent: SocketAddr, community: &str, deadline: Duration) -> Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect(agent).await?;
     let question = ber::get_sys_descr(community);

@@ -112,7 +112,10 @@ impl Snmpd {
 /// An agent as a program that keeps everything it writes in `folder`.
 ///
 /// `start` is `snmpd`, or a command that ends in it. `lines` say where the agent listens.
-pub(crate) fn program(start: Program, folder: &Path, lines: &str) -> Result<Program> {
+///
+/// # Errors
+/// Its configuration cannot be written to `folder`.
+pub fn program(start: Program, folder: &Path, lines: &str) -> Result<Program> {
     let file = folder.join("snmpd.conf");
     fs::write(&file, configuration(lines)?).with_context(|| format!("{}", file.display()))?;
     Ok(start
