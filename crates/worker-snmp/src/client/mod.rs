@@ -11,9 +11,9 @@
 //!   [`Reader::scalars`]: objects without an index by name.
 //!
 //! A reader asks for less at a time when the agent says `tooBig` or `genErr`, or says nothing to a
-//! request of many after it has answered smaller ones; it remembers that for what follows. An
-//! agent whose object identifiers do not increase is not followed in circles: the walk is over,
-//! and [`Walk::note`] says where.
+//! request of many and answers a small one; it remembers that for what follows. An agent whose
+//! object identifiers do not increase is not followed in circles: the walk is over, and
+//! [`Walk::note`] says where.
 //!
 //! ```text
 //! let reader = Reader::new(access.connect(address).await?);

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::table::{self, Column, Row, Table};
 use super::{Client, Version, Walk};
@@ -10,7 +10,9 @@ use crate::{Error, Oid};
 
 /// Objects in one GET or GETNEXT: what agents with buffers of 1,500 bytes can answer.
 const OBJECTS: usize = 16;
-/// Repetitions that a walk begins with: 40 short values fit into one datagram without fragments.
+/// Values that one GETBULK begins with: so many short ones fit into a datagram without fragments.
+const VALUES: u32 = 48;
+/// Most repetitions of one GETBULK: of a single column as many values are wanted.
 const REPETITIONS: u32 = 40;
 
 /// Asks one agent for as much as is wanted, in as much as it bears at a time. Cheap to clone.
@@ -23,9 +25,8 @@ pub struct Reader {
 /// What became known of the agent on the way.
 #[derive(Debug)]
 struct Learnt {
-    /// Repetitions that it bears; 0 where it bears no GETBULK.
-    repetitions: AtomicU32,
-    has_answered: AtomicBool,
+    /// Values that it bears in one answer, of however many columns; 0 where it bears no GETBULK.
+    values: AtomicU32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +39,12 @@ impl Reader {
     /// A reader that knows nothing of its agent yet.
     #[must_use]
     pub fn new(client: Arc<dyn Client>) -> Self {
-        let repetitions = match client.version() {
+        let values = match client.version() {
             Version::V1 => 0,
-            Version::V2c | Version::V3 => REPETITIONS,
+            Version::V2c | Version::V3 => VALUES,
         };
         let learnt = Learnt {
-            repetitions: AtomicU32::new(repetitions),
-            has_answered: AtomicBool::new(false),
+            values: AtomicU32::new(values),
         };
         Self {
             client,
@@ -142,16 +142,9 @@ impl Reader {
                 Ask::Next => self.client.get_next(piece).await,
             };
             match (answer, piece) {
-                (Ok(values), _) => {
-                    self.answered();
-                    answers.extend(values);
-                }
-                (Err(error), [oid]) if error.is_no_such_name() => {
-                    self.answered();
-                    answers.push(absent(ask, oid));
-                }
+                (Ok(values), _) => answers.extend(values),
+                (Err(error), [oid]) if error.is_no_such_name() => answers.push(absent(ask, oid)),
                 (Err(error), [_, _, ..]) if error.is_too_much() || error.is_no_such_name() => {
-                    self.answered();
                     let (first, rest) = piece.split_at(piece.len() / 2);
                     waiting.extend([rest, first]);
                 }
@@ -161,51 +154,55 @@ impl Reader {
         Ok(answers)
     }
 
-    /// One GETBULK, with as many repetitions as the agent is known to bear but at most `most`;
-    /// GETNEXT where it bears none.
-    pub(super) async fn many(&self, oids: &[Oid], most: u32) -> Result<Vec<VarBind>, Error> {
+    /// For each of these the next objects, by one GETBULK with as many repetitions as the agent is
+    /// known to bear; by GETNEXT where it bears none.
+    pub(super) async fn many(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
+        let n_oids = u32::try_from(oids.len()).unwrap_or(u32::MAX).max(1);
         loop {
-            let borne = self.repetitions();
-            if borne == 0 {
+            let repetitions = (self.values() / n_oids).min(REPETITIONS);
+            if repetitions == 0 {
                 return self.get_next(oids).await;
             }
-            let repetitions = borne.min(most).max(1);
-            let error = match self.client.get_bulk(oids, repetitions).await {
-                Ok(values) => {
-                    self.answered();
-                    return Ok(values);
+            let n_values = repetitions.saturating_mul(n_oids);
+            match self.client.get_bulk(oids, repetitions).await {
+                Err(error) if error.is_too_much() => self.learn(n_values / 2),
+                Err(silence @ Error::Timeout { .. }) => {
+                    return self.few(oids, n_values, silence).await;
                 }
-                Err(error) => error,
-            };
-            let less = match error {
-                _ if error.is_too_much() => repetitions / 2,
-                // A request of many that is not answered while others are: its answer may have
-                // been lost in fragments. Each try costs all its timeouts, so the steps are large.
-                Error::Timeout { .. } if repetitions > 1 && self.has_answered() => repetitions / 8,
-                _ => return Err(error),
-            };
-            self.learnt.repetitions.fetch_min(less, Ordering::Relaxed);
+                answer => return answer,
+            }
         }
     }
 
-    /// How many repetitions the agent is known to bear.
-    pub(super) fn repetitions(&self) -> u32 {
-        self.learnt.repetitions.load(Ordering::Relaxed)
+    /// After silence to a request of many: the answer may have been lost in fragments, and whether
+    /// it was, a small request tells. Each try costs all its timeouts, so the steps are large.
+    async fn few(
+        &self,
+        oids: &[Oid],
+        n_values: u32,
+        silence: Error,
+    ) -> Result<Vec<VarBind>, Error> {
+        match self.get_next(oids).await {
+            Err(Error::Timeout { .. }) => Err(silence),
+            answer => {
+                self.learn(n_values / 8);
+                answer
+            }
+        }
+    }
+
+    /// How many values the agent is known to bear in one answer.
+    pub(super) fn values(&self) -> u32 {
+        self.learnt.values.load(Ordering::Relaxed)
     }
 
     /// Forgets what was learnt since: it was not the number that was at fault.
-    pub(super) fn forgive(&self, repetitions: u32) {
-        self.learnt
-            .repetitions
-            .store(repetitions, Ordering::Relaxed);
+    pub(super) fn forgive(&self, values: u32) {
+        self.learnt.values.store(values, Ordering::Relaxed);
     }
 
-    fn answered(&self) {
-        self.learnt.has_answered.store(true, Ordering::Relaxed);
-    }
-
-    fn has_answered(&self) -> bool {
-        self.learnt.has_answered.load(Ordering::Relaxed)
+    fn learn(&self, values: u32) {
+        self.learnt.values.fetch_min(values, Ordering::Relaxed);
     }
 }
 

@@ -30,7 +30,9 @@ pub(crate) struct Agent {
     values: BTreeMap<Oid, Value>,
     asked: Asked,
     bears: Option<(u32, Status)>,
+    bears_values: Option<(usize, Status)>,
     silent_above: Option<u32>,
+    is_silent: bool,
     circle: Option<(Oid, Oid)>,
     refuses_from: Option<(Oid, AuthenticationFault)>,
     breaks_at: Option<Oid>,
@@ -57,7 +59,9 @@ impl Agent {
             values: BTreeMap::new(),
             asked: Asked::default(),
             bears: None,
+            bears_values: None,
             silent_above: None,
+            is_silent: false,
             circle: None,
             refuses_from: None,
             breaks_at: None,
@@ -72,6 +76,18 @@ impl Agent {
     /// Answers requests of more repetitions with a status.
     pub(crate) fn bears(mut self, repetitions: u32, status: Status) -> Self {
         self.bears = Some((repetitions, status));
+        self
+    }
+
+    /// Answers GETBULK requests for more values, of all columns together, with a status.
+    pub(crate) fn bears_values(mut self, values: usize, status: Status) -> Self {
+        self.bears_values = Some((values, status));
+        self
+    }
+
+    /// Does not answer at all.
+    pub(crate) fn silent(mut self) -> Self {
+        self.is_silent = true;
         self
     }
 
@@ -108,6 +124,14 @@ impl Agent {
             agent: self.agent(),
             status,
             oid: None,
+        }
+    }
+
+    fn silence(&self) -> Error {
+        Error::Timeout {
+            agent: self.agent(),
+            n_asked: 2,
+            waited: Duration::from_secs(10),
         }
     }
 
@@ -170,6 +194,9 @@ impl Client for Agent {
 
     async fn get_next(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
         self.asked.0.lock().unwrap().push(0);
+        if self.is_silent {
+            return Err(self.silence());
+        }
         oids.iter().map(|oid| self.next(oid)).collect()
     }
 
@@ -179,12 +206,13 @@ impl Client for Agent {
             Some((most, status)) if max_repetitions > most => return Err(self.refused(status)),
             _ => {}
         }
-        if self.silent_above.is_some_and(|most| max_repetitions > most) {
-            return Err(Error::Timeout {
-                agent: self.agent(),
-                n_asked: 2,
-                waited: Duration::from_secs(10),
-            });
+        let n_values = oids.len() * usize::try_from(max_repetitions).unwrap();
+        match self.bears_values {
+            Some((most, status)) if n_values > most => return Err(self.refused(status)),
+            _ => {}
+        }
+        if self.is_silent || self.silent_above.is_some_and(|most| max_repetitions > most) {
+            return Err(self.silence());
         }
         let mut positions = oids.to_vec();
         let mut answer = Vec::new();

@@ -10,8 +10,6 @@ use crate::{Error, Oid};
 
 /// Columns that are read side by side.
 const COLUMNS: usize = 8;
-/// Values that one request asks for.
-const VALUES: usize = 48;
 /// Values that a table is read up to.
 const MOST_VALUES: usize = 200_000;
 
@@ -206,9 +204,8 @@ async fn ask(
         .iter()
         .map(|reading| reading.position.clone())
         .collect();
-    let repetitions = u32::try_from(VALUES / positions.len().max(1)).unwrap_or(1);
-    let borne = reader.repetitions();
-    match reader.many(&positions, repetitions).await {
+    let borne = reader.values();
+    match reader.many(&positions).await {
         Err(error) if error.is_too_much() => {}
         answer => return answer,
     }
@@ -351,7 +348,40 @@ mod tests {
                 let table = reader(agent).table("ifTable", &COLUMNS).await.unwrap();
                 assert_eq!(table, whole, "{status} above {most}");
             }
+            let agent = interfaces(Version::V2c).silent_above(most);
+            let table = reader(agent).table("ifTable", &COLUMNS).await.unwrap();
+            assert_eq!(table, whole, "silent above {most}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_too_much_of_many_columns_is_not_too_much_of_one() {
+        let entry = "1.3.6.1.2.1.2.2.1";
+        let agent = (1..=8).fold(Agent::new(Version::V2c), |agent, column| {
+            (1..=50).fold(agent, |agent, n| {
+                agent.with(&format!("{entry}.{column}.{n}"), Value::Integer(n))
+            })
+        });
+        let agent = agent.bears_values(30, Status::TooBig);
+        let asked = agent.asked();
+        let reader = reader(agent);
+        let names = [
+            "ifIndex",
+            "ifDescr",
+            "ifType",
+            "ifMtu",
+            "ifSpeed",
+            "ifPhysAddress",
+            "ifAdminStatus",
+            "ifOperStatus",
+        ];
+        let table = reader.table("ifTable", &names).await.unwrap();
+        assert_eq!(table.len(), 50);
+        let before = asked.repetitions();
+        assert_eq!(before.iter().filter(|n| **n > 3).count(), 1, "{before:?}");
+        reader.table("ifTable", &["ifIndex"]).await.unwrap();
+        let after = asked.repetitions().split_off(before.len());
+        assert!(after.iter().all(|n| *n == 24), "{after:?}");
     }
 
     #[tokio::test]

@@ -2,9 +2,6 @@ use super::Reader;
 use crate::value::VarBind;
 use crate::{Error, Oid};
 
-/// Repetitions of one request.
-const MOST: u32 = 40;
-
 /// Everything below one object identifier, a batch at a time.
 #[derive(Debug)]
 pub struct Walk {
@@ -41,7 +38,7 @@ impl Walk {
             return Ok(None);
         }
         let from = [self.position.clone()];
-        let answer = self.reader.many(&from, MOST).await;
+        let answer = self.reader.many(&from).await;
         let values = answer.inspect_err(|_| self.is_over = true)?;
         let mut batch = Vec::with_capacity(values.len());
         for value in values {
@@ -159,8 +156,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_agent_that_never_answers_is_not_asked_with_less() {
-        let agent = large(Version::V2c).silent_above(0);
+    async fn an_agent_that_never_answers_is_asked_for_one_object_and_no_more() {
+        let agent = large(Version::V2c).silent();
         let asked = agent.asked();
         let error = reader(agent)
             .walk(oid("1.3.6.1.9"))
@@ -168,16 +165,19 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, Error::Timeout { .. }), "{error}");
-        assert_eq!(asked.repetitions(), [40]);
+        assert_eq!(asked.repetitions(), [40, 0]);
     }
 
     #[tokio::test]
-    async fn one_that_has_answered_and_does_not_answer_much_is_asked_for_less() {
-        let agent = large(Version::V2c).silent_above(10);
-        let reader = reader(agent);
-        reader.get(&[oid("1.3.6.1.9.1")]).await.unwrap();
-        let (given, _) = walk(&reader, "1.3.6.1.9").await;
-        assert_eq!(given.len(), 100);
+    async fn an_agent_that_is_silent_to_much_is_asked_for_less() {
+        for most in [0, 1, 10] {
+            let agent = large(Version::V2c).silent_above(most);
+            let asked = agent.asked();
+            let (given, note) = walk(&reader(agent), "1.3.6.1.9").await;
+            assert_eq!((given.len(), note), (100, None), "silent above {most}");
+            let n_silent = asked.repetitions().iter().filter(|n| **n > most).count();
+            assert!(n_silent <= 2, "{:?}", asked.repetitions());
+        }
     }
 
     #[tokio::test]

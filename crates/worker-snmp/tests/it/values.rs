@@ -122,42 +122,37 @@ async fn a_walk_gives_what_net_snmp_gives_on_pages_of_any_size() {
 #[tokio::test]
 async fn an_agent_that_refuses_large_requests_gives_the_same_walk_and_table() {
     let (simulator, worker) = (Snmpsim::start().await.unwrap(), worker());
-    let whole = over_v2c("snmpbulkwalk", simulator.address(), "long", &["1.3.6.1"]).await;
+    let agent = simulator.address();
+    let whole = over_v2c("snmpbulkwalk", agent, "long", &["1.3.6.1"]).await;
+    let mut read = session(&worker, v2c(agent, "long")).await;
+    read["oid"] = json!("ifTable");
+    read["limit"] = json!(1000);
+    let table = done(&worker, "snmp_table", read).await;
+    assert!(table["total"].as_u64().unwrap() > 100, "{table:#}");
     for (refusal, most) in [
         (Refusal::TooBig, 4),
         (Refusal::GenErr, 1),
         (Refusal::GenErr, 0),
         (Refusal::Silence, 5),
+        (Refusal::Silence, 0),
     ] {
-        let weak = BulkLimit::start(simulator.address(), most, refusal)
-            .await
-            .unwrap();
+        let what = format!("{refusal:?} above {most}");
+        let weak = BulkLimit::start(agent, most, refusal).await.unwrap();
         let mut options = v2c(weak.address(), "long");
         options["timeout"] = json!(1000);
         options["retries"] = json!(0);
         let mut arguments = session(&worker, options).await;
-        // An answer comes first, so that silence is known to be about the size.
         arguments["oid"] = json!("1.3.6.1");
-        let result = worker.call_for_test("snmp_walk", {
-            let mut it = arguments.clone();
-            it["limit"] = json!(10_000);
-            it
-        });
-        let result = result.await;
-        if matches!(refusal, Refusal::Silence) {
-            continue;
-        }
-        assert_eq!(result["isError"], false, "{refusal:?}: {result}");
-        assert_same(
-            &lines(&result["structuredContent"]),
-            &whole,
-            &format!("{refusal:?}"),
-        );
-        assert!(
-            weak.n_refused() > 0 && weak.n_refused() < 10,
-            "{}",
-            weak.n_refused()
-        );
+        let (walked, last) = walk(&worker, arguments.clone(), 10_000).await;
+        assert_same(&walked, &whole, &what);
+        assert_eq!(last["truncated"], false, "{what}");
+        assert!((1..10).contains(&weak.n_refused()), "{}", weak.n_refused());
+        arguments["oid"] = json!("ifTable");
+        arguments["limit"] = json!(1000);
+        let read = done(&worker, "snmp_table", arguments).await;
+        assert_eq!(read["rows"], table["rows"], "{what}");
+        assert_eq!(read["notes"], json!([]), "{what}");
+        assert!((2..20).contains(&weak.n_refused()), "{}", weak.n_refused());
     }
 }
 
