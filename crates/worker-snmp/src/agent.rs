@@ -7,7 +7,6 @@ use worker::{Context, Host};
 
 use crate::client::{Access, Reader};
 use crate::options::{SessionOptions, Target};
-use crate::value::{Value, VarBind};
 use crate::{Error, Oid};
 
 /// Addresses of one name that are tried.
@@ -15,28 +14,16 @@ const MOST_ADDRESSES: usize = 4;
 /// What every agent has, and a restart does not remove (RFC 3418): `sysUpTime.0`.
 const UP_TIME: Oid = Oid::new(&[1, 3, 6, 1, 2, 1, 1, 3, 0]);
 
-/// A reader of the agent at an address, which must be in the scan scope. Nothing is sent yet.
-///
-/// # Errors
-/// `out_of_scope`, or [`Error::Credentials`] or [`Error::Socket`] as the caller sees them.
-pub async fn reader(
-    context: &Context,
-    access: &Access,
-    address: IpAddr,
-    port: u16,
-) -> Result<Reader, ToolError> {
-    context.scope().check(address)?;
-    let agent = SocketAddr::new(address.to_canonical(), port);
-    Ok(Reader::new(access.connect(agent).await?))
-}
-
 /// A reader of the agent that options name. The scan scope is asked first; of a name with several
 /// addresses in scope the first that answers is taken.
 ///
 /// # Errors
 /// `out_of_scope`, `name_not_resolved`, `invalid_arguments`, or why the last of several addresses
 /// did not answer.
-pub async fn reach(context: &Context, options: &SessionOptions) -> Result<Reader, ToolError> {
+pub(crate) async fn reach(
+    context: &Context,
+    options: &SessionOptions,
+) -> Result<Reader, ToolError> {
     let access = options.access.access()?;
     find(context, &options.host, options.access.port.get(), &access).await
 }
@@ -65,7 +52,8 @@ async fn find(
     let mut last = None;
     let is_only_one = addresses.len() == 1;
     for address in addresses {
-        let reader = reader(context, access, address, port).await?;
+        // Not checked again: it may be in scope by the name alone.
+        let reader = Reader::new(access.connect(SocketAddr::new(address, port)).await?);
         if is_only_one {
             return Ok(reader);
         }
@@ -85,17 +73,6 @@ async fn find(
 ///
 /// # Errors
 /// Why it does not.
-pub async fn check(reader: &Reader) -> Result<(), Error> {
+pub(crate) async fn check(reader: &Reader) -> Result<(), Error> {
     reader.get(&[UP_TIME]).await.map(drop)
-}
-
-/// Whether an agent has anything at or below an object identifier.
-///
-/// # Errors
-/// See [`Error`].
-pub async fn has(reader: &Reader, root: &Oid) -> Result<bool, Error> {
-    let next = reader.get_next(std::slice::from_ref(root)).await?;
-    Ok(next
-        .iter()
-        .any(|VarBind { oid, value }| oid.is_in(root) && !Value::is_absent(value)))
 }

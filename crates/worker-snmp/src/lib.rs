@@ -14,7 +14,7 @@
 //! `tools` with its argument type, its output type and `fn tool() -> Tool`, and one line in
 //! [`worker()`]. To add names of a MIB: lines in `mib/names/`.
 
-pub mod agent;
+mod agent;
 pub mod client;
 mod device;
 mod error;

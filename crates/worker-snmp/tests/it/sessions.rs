@@ -125,3 +125,32 @@ async fn a_session_is_checked_against_the_scope_each_time_it_is_used() {
     let error: Value = failed(&limited, "snmp_get", arguments).await;
     assert_eq!(error["code"], "out_of_scope", "{error}");
 }
+
+#[tokio::test]
+async fn a_host_that_the_scope_allows_by_name_is_asked_by_that_name_alone() {
+    let snmpd = Snmpd::start().await.unwrap();
+    let settings = service::settings::Settings {
+        snmp_session_key: Some(KEY.parse().unwrap()),
+        scan_scope_allow: "localhost".parse().unwrap(),
+        ..service::settings::Settings::default()
+    };
+    let by_name = worker_snmp::worker(&settings).unwrap();
+    let mut options = v2c(snmpd.address(), COMMUNITY);
+    let error = failed(&by_name, "snmp_create_session", options.clone()).await;
+    assert_eq!(error["code"], "out_of_scope", "{error}");
+    options["host"] = json!("localhost");
+    let mut arguments = session(&by_name, options.clone()).await;
+    arguments["oids"] = json!(["sysLocation"]);
+    let got = done(&by_name, "snmp_get", arguments.clone()).await;
+    assert_eq!(got["values"][0]["raw"], "laboratory");
+    let found = done(&by_name, "snmp_device_inventory", options).await;
+    assert_eq!(found["system"]["location"], "laboratory");
+    // A worker whose scope has another name does not use the session.
+    let settings = service::settings::Settings {
+        scan_scope_allow: "router.example.com".parse().unwrap(),
+        ..settings
+    };
+    let other = worker_snmp::worker(&settings).unwrap();
+    let error = failed(&other, "snmp_get", arguments).await;
+    assert_eq!(error["code"], "out_of_scope", "{error}");
+}
