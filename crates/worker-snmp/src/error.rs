@@ -128,6 +128,52 @@ pub enum Status {
     Other(i32),
 }
 
+impl Status {
+    /// Whether it may be about one of several objects, so that the others can be had without it.
+    pub(crate) fn may_be_of_one_object(self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+}
+
+/// Why an agent that answers gives no value of an object that it was asked for alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
+pub enum Fault {
+    /// It says that it cannot.
+    #[error(transparent)]
+    Status(#[from] Status),
+    /// It gives another object, or none at all, or several.
+    #[error("an answer that does not fit the request")]
+    Unfit,
+}
+
+impl Fault {
+    /// A word for it, as the specification has it where it has one.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Status(Status::TooBig) => "tooBig",
+            Self::Status(Status::NoSuchName) => "noSuchName",
+            Self::Status(Status::GenErr) => "genErr",
+            Self::Status(Status::Other(_)) => "errorStatus",
+            Self::Unfit => "unfitAnswer",
+        }
+    }
+
+    /// The error of who needs the value.
+    pub(crate) fn error(self, agent: SocketAddr, oid: &Oid) -> Error {
+        match self {
+            Self::Status(status) => Error::Refused {
+                agent,
+                status,
+                oid: Some(oid.clone()),
+            },
+            Self::Unfit => Error::Malformed {
+                agent,
+                why: format!("its answer does not fit the request for {oid}"),
+            },
+        }
+    }
+}
+
 impl Error {
     /// Whether less at a time might succeed.
     #[must_use]
@@ -136,18 +182,6 @@ impl Error {
             self,
             Self::Refused {
                 status: Status::TooBig | Status::GenErr,
-                ..
-            }
-        )
-    }
-
-    /// Whether SNMP v1 says that there is no such name.
-    #[must_use]
-    pub(crate) fn is_no_such_name(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused {
-                status: Status::NoSuchName,
                 ..
             }
         )

@@ -38,7 +38,7 @@ use worker::{HostIdentity, Scope, Worker};
 
 use session::Sessions;
 
-pub use error::{AuthenticationFault, Error, Status};
+pub use error::{AuthenticationFault, Error, Fault, Status};
 pub use mib::{date_and_time, mac};
 pub use oid::Oid;
 pub use options::{AccessOptions, SessionOptions};

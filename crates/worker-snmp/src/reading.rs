@@ -24,7 +24,8 @@ pub(crate) struct Reading {
 pub(crate) struct Cell {
     /// Type on the wire: INTEGER, OCTET STRING, OBJECT IDENTIFIER, `IpAddress`, Counter32, Gauge32,
     /// `TimeTicks`, Counter64, Opaque, NULL; or noSuchObject, noSuchInstance, endOfMibView where the
-    /// agent has nothing.
+    /// agent has nothing; or genErr, tooBig, errorStatus, unfitAnswer where it failed to read this
+    /// one object.
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     /// The value as it is: a number; text; bytes that are not text as `0x` and hexadecimal digits;

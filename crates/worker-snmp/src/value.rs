@@ -4,6 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::Oid;
+use crate::error::Fault;
 
 /// What an agent says under an object identifier, typed as on the wire (RFC 2578, section 7.1;
 /// RFC 3416, section 2.5).
@@ -35,6 +36,8 @@ pub enum Value {
     NoSuchInstance,
     /// Nothing follows.
     EndOfMibView,
+    /// There is no value: the agent was asked for this object alone, and failed.
+    Failed(Fault),
     /// A type that is not among these, by its tag.
     Other(u8, Bytes),
 }
@@ -57,6 +60,7 @@ impl Value {
             Self::NoSuchObject => "noSuchObject",
             Self::NoSuchInstance => "noSuchInstance",
             Self::EndOfMibView => "endOfMibView",
+            Self::Failed(fault) => fault.kind(),
             Self::Other(..) => "unknown",
         }
     }
@@ -68,6 +72,15 @@ impl Value {
             self,
             Self::NoSuchObject | Self::NoSuchInstance | Self::EndOfMibView
         )
+    }
+
+    /// Why there is no value, where the agent failed.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Failed(fault) => Some(*fault),
+            _ => None,
+        }
     }
 
     /// A number of any type.

@@ -4,7 +4,9 @@
 //! need beyond that, they find at a [`Reader`] over any client:
 //!
 //! * [`Reader::get`], [`Reader::get_next`]: any number of objects. What is absent comes back as
-//!   [`crate::Value::NoSuchObject`] and its like, of SNMP v1 too, and never as an error.
+//!   [`crate::Value::NoSuchObject`] and its like, of SNMP v1 too, and never as an error; what the
+//!   agent fails to read as [`crate::Value::Failed`]. Values are told apart by their object
+//!   identifiers, whatever order the agent gives them in.
 //! * [`Reader::walk`]: everything below an object identifier, a batch at a time, so that whoever
 //!   walks can tell progress and stop when it has enough.
 //! * [`Reader::table`]: columns of a built-in table by name, rows by index;
@@ -61,13 +63,14 @@ pub trait Client: fmt::Debug + Send + Sync {
     /// Which version it speaks. SNMP v1 has no GETBULK.
     fn version(&self) -> Version;
 
-    /// The values of these objects, in their order.
+    /// The values of these objects, as the agent gives them: in their order and complete, if it is
+    /// sound.
     ///
     /// # Errors
     /// See [`Error`]; SNMP v1 says of an absent object `noSuchName`, for the request as a whole.
     async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error>;
 
-    /// For each of these the next object, in their order.
+    /// For each of these the next object, in their order, if the agent is sound.
     ///
     /// # Errors
     /// As of [`Client::get`].

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::table::{self, Column, Row, Table};
 use super::{Client, Version, Walk};
+use crate::error::{Fault, Status};
 use crate::mib;
 use crate::value::{Value, VarBind};
 use crate::{Error, Oid};
@@ -58,10 +59,11 @@ impl Reader {
         self.client.agent()
     }
 
-    /// Values of any number of objects, in their order; absent ones are so by their value.
+    /// Values of any number of objects, in their order. Absent ones are so by their value, and so
+    /// are those that the agent fails to read.
     ///
     /// # Errors
-    /// See [`Error`]: the agent does not answer, or cannot answer for a single object.
+    /// See [`Error`]: the agent does not answer, or refuses the credentials.
     pub async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
         self.ask(Ask::These, oids).await
     }
@@ -112,7 +114,8 @@ impl Reader {
         table::read(self, columns).await
     }
 
-    /// Objects without an index, by name: `sysName` stands for `sysName.0`.
+    /// Objects without an index, by name: `sysName` stands for `sysName.0`. Those that the agent
+    /// fails to read are [`Row::failed`].
     ///
     /// # Errors
     /// [`Error::UnknownName`], or as of [`Reader::get`].
@@ -131,8 +134,8 @@ impl Reader {
         Ok(row)
     }
 
-    /// Asks in pieces, and in smaller ones where the agent says that it is too much, down to
-    /// single objects.
+    /// Asks in pieces, and in smaller ones where the agent says that it is too much or gives what
+    /// was not asked for, down to single objects.
     async fn ask(&self, ask: Ask, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
         let mut answers = Vec::with_capacity(oids.len());
         let mut waiting: Vec<&[Oid]> = oids.chunks(OBJECTS).rev().collect();
@@ -141,14 +144,25 @@ impl Reader {
                 Ask::These => self.client.get(piece).await,
                 Ask::Next => self.client.get_next(piece).await,
             };
-            match (answer, piece) {
-                (Ok(values), _) => answers.extend(values),
-                (Err(error), [oid]) if error.is_no_such_name() => answers.push(absent(ask, oid)),
-                (Err(error), [_, _, ..]) if error.is_too_much() || error.is_no_such_name() => {
+            let fault = match answer {
+                Ok(values) => match ask.fitting(piece, values) {
+                    Some(values) => {
+                        answers.extend(values);
+                        continue;
+                    }
+                    None => Fault::Unfit,
+                },
+                Err(Error::Refused { status, .. }) if status.may_be_of_one_object() => {
+                    status.into()
+                }
+                Err(error) => return Err(error),
+            };
+            match piece {
+                [oid] => answers.push(ask.without(oid, fault)),
+                _ => {
                     let (first, rest) = piece.split_at(piece.len() / 2);
                     waiting.extend([rest, first]);
                 }
-                (Err(error), _) => return Err(error),
             }
         }
         Ok(answers)
@@ -206,13 +220,116 @@ impl Reader {
     }
 }
 
-fn absent(ask: Ask, oid: &Oid) -> VarBind {
-    let value = match ask {
-        Ask::These => Value::NoSuchInstance,
-        Ask::Next => Value::EndOfMibView,
-    };
-    VarBind {
-        oid: oid.clone(),
-        value,
+impl Ask {
+    /// The values of an answer in the order of what was asked for; `None` where it is not that.
+    /// What follows an object, nobody but the agent knows.
+    fn fitting(self, asked: &[Oid], values: Vec<VarBind>) -> Option<Vec<VarBind>> {
+        if self == Self::Next {
+            return (values.len() == asked.len()).then_some(values);
+        }
+        if asked.iter().eq(values.iter().map(|value| &value.oid)) {
+            return Some(values);
+        }
+        let of = |oid: &Oid| values.iter().find(|value| value.oid == *oid).cloned();
+        asked.iter().map(of).collect()
+    }
+
+    /// What stands for the value of an object that there is none of.
+    fn without(self, oid: &Oid, fault: Fault) -> VarBind {
+        let value = match (self, fault) {
+            // What later versions say by a value, SNMP v1 says by this status.
+            (Self::These, Fault::Status(Status::NoSuchName)) => Value::NoSuchInstance,
+            (Self::Next, Fault::Status(Status::NoSuchName)) => Value::EndOfMibView,
+            (_, fault) => Value::Failed(fault),
+        };
+        VarBind {
+            oid: oid.clone(),
+            value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::scripted::{Agent, reader, text};
+
+    const SYSTEM: [&str; 4] = ["sysDescr", "sysContact", "sysName", "sysLocation"];
+
+    fn agent(version: Version) -> Agent {
+        Agent::new(version)
+            .with("1.3.6.1.2.1.1.1.0", text("descr"))
+            .with("1.3.6.1.2.1.1.4.0", text("contact"))
+            .with("1.3.6.1.2.1.1.5.0", text("name"))
+            .with("1.3.6.1.2.1.1.6.0", text("location"))
+    }
+
+    /// The texts that are read, and the objects whose reading fails.
+    async fn system(agent: Agent) -> (Vec<Option<String>>, Vec<(String, Fault)>) {
+        let row = reader(agent).scalars(&SYSTEM).await.unwrap();
+        let failed = row.failed().map(|(name, fault)| (name.to_owned(), fault));
+        (SYSTEM.map(|name| row.text(name)).to_vec(), failed.collect())
+    }
+
+    fn texts(texts: [&str; 4]) -> Vec<Option<String>> {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        texts.map(text).to_vec()
+    }
+
+    #[tokio::test]
+    async fn values_are_those_of_their_objects_whatever_their_order() {
+        let whole = texts(["descr", "contact", "name", "location"]);
+        let reversed = agent(Version::V2c).distorts(|values| values.into_iter().rev().collect());
+        assert_eq!(system(reversed).await, (whole.clone(), Vec::new()));
+        let repeated = agent(Version::V2c).distorts(|mut values| {
+            if let [first, second, ..] = values.as_mut_slice() {
+                *second = first.clone();
+            }
+            values
+        });
+        assert_eq!(system(repeated).await, (whole.clone(), Vec::new()));
+        let shortened = agent(Version::V2c).distorts(|mut values| {
+            values.truncate(1);
+            values
+        });
+        assert_eq!(system(shortened).await, (whole, Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_value_of_another_object_is_none() {
+        let astray = agent(Version::V2c).distorts(|mut values| {
+            let contact: Oid = "1.3.6.1.2.1.1.4.0".parse().unwrap();
+            let name = values
+                .iter_mut()
+                .find(|it| it.oid.arcs().ends_with(&[5, 0]));
+            if let Some(name) = name {
+                name.oid = contact;
+            }
+            values
+        });
+        let (found, failed) = system(astray).await;
+        assert_eq!(found, texts(["descr", "contact", "", "location"]));
+        assert_eq!(failed, [("sysName".to_owned(), Fault::Unfit)]);
+    }
+
+    #[tokio::test]
+    async fn an_object_that_fails_does_not_take_the_others_with_it() {
+        for version in [Version::V1, Version::V2c] {
+            let broken = || agent(version).breaks_at("1.3.6.1.2.1.1.5.0");
+            let (found, failed) = system(broken()).await;
+            assert_eq!(found, texts(["descr", "contact", "", "location"]));
+            let fault = Fault::Status(Status::GenErr);
+            assert_eq!(failed, [("sysName".to_owned(), fault)]);
+            let before = [
+                "1.3.6.1.2.1.1.1.0",
+                "1.3.6.1.2.1.1.4.0",
+                "1.3.6.1.2.1.1.5.0",
+            ];
+            let before = before.map(|oid| oid.parse().unwrap());
+            let next = reader(broken()).get_next(&before).await.unwrap();
+            let values: Vec<Value> = next.into_iter().map(|it| it.value).collect();
+            let expected = [text("contact"), Value::Failed(fault), text("location")];
+            assert_eq!(values, expected, "{version}");
+        }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct Agent {
     circle: Option<(Oid, Oid)>,
     refuses_from: Option<(Oid, AuthenticationFault)>,
     breaks_at: Option<Oid>,
+    distorts: fn(Vec<VarBind>) -> Vec<VarBind>,
 }
 
 /// A reader of an agent.
@@ -65,6 +66,7 @@ impl Agent {
             circle: None,
             refuses_from: None,
             breaks_at: None,
+            distorts: |values| values,
         }
     }
 
@@ -109,9 +111,15 @@ impl Agent {
         self
     }
 
-    /// Answers `genErr` to whatever would come to this object.
+    /// Answers `genErr` to whatever asks for this object, or would come to it.
     pub(crate) fn breaks_at(mut self, at: &str) -> Self {
         self.breaks_at = Some(oid(at));
+        self
+    }
+
+    /// Gives these values for those that a GET is to be answered with.
+    pub(crate) fn distorts(mut self, distorts: fn(Vec<VarBind>) -> Vec<VarBind>) -> Self {
+        self.distorts = distorts;
         self
     }
 
@@ -179,6 +187,7 @@ impl Client for Agent {
 
     async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
         let value = |oid: &Oid| match (self.values.get(oid), self.version) {
+            _ if self.breaks_at.as_ref() == Some(oid) => Err(self.refused(Status::GenErr)),
             (Some(value), _) => Ok(value.clone()),
             (None, Version::V1) => Err(self.refused(Status::NoSuchName)),
             (None, _) => Ok(Value::NoSuchObject),
@@ -189,7 +198,8 @@ impl Client for Agent {
                 value,
             })
         };
-        oids.iter().map(varbind).collect()
+        let values: Result<Vec<VarBind>, Error> = oids.iter().map(varbind).collect();
+        values.map(self.distorts)
     }
 
     async fn get_next(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {

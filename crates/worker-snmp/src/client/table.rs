@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::Reader;
+use crate::error::Fault;
 use crate::value::{Value, VarBind};
 use crate::{Error, Oid};
 
@@ -80,20 +81,19 @@ impl Row {
     /// A cell.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.cells.get(name)
+        self.cells.get(name).filter(|value| value.fault().is_none())
     }
 
-    /// All cells by name.
-    pub fn cells(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.cells
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+    /// The names of objects that the agent failed to read, and why.
+    pub fn failed(&self) -> impl Iterator<Item = (&str, Fault)> {
+        let cells = self.cells.iter();
+        cells.filter_map(|(name, value)| Some((name.as_str(), value.fault()?)))
     }
 
     /// Whether no cell is there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.cells.values().all(|value| value.fault().is_some())
     }
 
     /// A cell as text, without padding; `None` of an empty one.
@@ -181,7 +181,7 @@ pub(super) async fn read(reader: &Reader, columns: Vec<Column>) -> Result<Table,
                 .iter_mut()
                 .filter(|reading| !reading.is_over)
                 .collect();
-            let values = ask(reader, &mut open, &mut table.notes).await?;
+            let values = ask(reader, &open).await?;
             n_values += values.len();
             take(&mut open, values, &mut table);
             if n_values > MOST_VALUES {
@@ -195,37 +195,16 @@ pub(super) async fn read(reader: &Reader, columns: Vec<Column>) -> Result<Table,
 }
 
 /// The next values of all open columns, those of one row side by side.
-async fn ask(
-    reader: &Reader,
-    open: &mut [&mut Reading],
-    notes: &mut Vec<String>,
-) -> Result<Vec<VarBind>, Error> {
+async fn ask(reader: &Reader, open: &[&mut Reading]) -> Result<Vec<VarBind>, Error> {
     let positions: Vec<Oid> = open
         .iter()
         .map(|reading| reading.position.clone())
         .collect();
     let borne = reader.values();
-    match reader.many(&positions).await {
-        Err(error) if error.is_too_much() => {}
-        answer => return answer,
-    }
-    // One of the columns is broken. The others are read on.
-    let mut values = Vec::with_capacity(open.len());
-    for (reading, position) in open.iter_mut().zip(positions) {
-        match reader.get_next(std::slice::from_ref(&position)).await {
-            Ok(value) => values.extend(value),
-            Err(error) if error.is_too_much() => {
-                reader.forgive(borne);
-                reading.is_over = true;
-                notes.push(format!("{}: {error}", reading.column.name));
-                // Keeps the places of the others; a column does not hold itself.
-                values.push(VarBind {
-                    oid: position,
-                    value: Value::EndOfMibView,
-                });
-            }
-            Err(error) => return Err(error),
-        }
+    let values = reader.many(&positions).await?;
+    if values.iter().any(|value| value.value.fault().is_some()) {
+        // A column is broken, and not the number of values too large.
+        reader.forgive(borne);
     }
     Ok(values)
 }
@@ -266,6 +245,14 @@ impl Reading {
     }
 
     fn take(&mut self, varbind: VarBind, table: &mut Table) {
+        if let Some(fault) = varbind.value.fault() {
+            self.is_over = true;
+            table.notes.push(format!(
+                "{}: the agent answers {fault} after {}",
+                self.column.name, self.position
+            ));
+            return;
+        }
         let index = varbind.oid.after(&self.column.oid).map(<[u32]>::to_vec);
         let Some(index) = index.filter(|_| !varbind.value.is_absent()) else {
             self.is_over = true;

@@ -143,22 +143,6 @@ impl UdpClient {
     fn doubts(&self) -> MutexGuard<'_, Option<(Box<Usm>, Timing)>> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// As many values as were asked for, or what is wrong with the answer.
-    fn shaped(
-        &self,
-        n_asked: usize,
-        varbinds: Vec<library::VarBind>,
-    ) -> Result<Vec<VarBind>, Error> {
-        if varbinds.len() != n_asked {
-            let n_answered = varbinds.len();
-            return Err(Error::Malformed {
-                agent: self.agent,
-                why: format!("it answers {n_answered} values to {n_asked} objects"),
-            });
-        }
-        Ok(varbinds.into_iter().map(from_library).collect())
-    }
 }
 
 #[async_trait]
@@ -175,14 +159,14 @@ impl Client for UdpClient {
         let asked: Vec<_> = oids.iter().map(oid_to_library).collect();
         let answer = quietly(self.inner.get_many(&asked)).await;
         let answer = self.outcome(answer).await?;
-        self.shaped(oids.len(), answer.varbinds)
+        Ok(answer.varbinds.into_iter().map(from_library).collect())
     }
 
     async fn get_next(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
         let asked: Vec<_> = oids.iter().map(oid_to_library).collect();
         let answer = quietly(self.inner.get_next_many(&asked)).await;
         let answer = self.outcome(answer).await?;
-        self.shaped(oids.len(), answer.varbinds)
+        Ok(answer.varbinds.into_iter().map(from_library).collect())
     }
 
     async fn get_bulk(&self, oids: &[Oid], max_repetitions: u32) -> Result<Vec<VarBind>, Error> {

@@ -42,6 +42,10 @@ impl Walk {
         let values = answer.inspect_err(|_| self.is_over = true)?;
         let mut batch = Vec::with_capacity(values.len());
         for value in values {
+            if let Some(fault) = value.value.fault() {
+                self.is_over = true;
+                return Err(fault.error(self.reader.agent(), &value.oid));
+            }
             if value.value.is_absent() || !value.oid.is_in(&self.root) {
                 self.is_over = true;
                 break;

@@ -101,7 +101,11 @@ impl<'a> Survey<'a> {
     pub(crate) async fn scalars(&mut self, mib: &str, names: &[&str]) -> Row {
         match self.reader.scalars(names).await {
             Ok(row) => {
-                if row.is_empty() {
+                let failed: Vec<_> = row.failed().collect();
+                for (name, fault) in &failed {
+                    self.note(&format!("{mib} {name}"), &format!("it answers {fault}"));
+                }
+                if row.is_empty() && failed.is_empty() {
                     self.note(mib, "the device has none of it");
                 }
                 row

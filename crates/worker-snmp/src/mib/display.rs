@@ -49,9 +49,11 @@ pub(crate) fn raw(varbind: &VarBind) -> Json {
         Value::Opaque(bytes) | Value::Other(_, bytes) => hex(bytes).into(),
         Value::Oid(oid) => oid.to_string().into(),
         Value::IpAddress(address) => address.to_string().into(),
-        Value::Null | Value::NoSuchObject | Value::NoSuchInstance | Value::EndOfMibView => {
-            Json::Null
-        }
+        Value::Null
+        | Value::NoSuchObject
+        | Value::NoSuchInstance
+        | Value::EndOfMibView
+        | Value::Failed(_) => Json::Null,
     }
 }
 
@@ -112,6 +114,7 @@ fn plain(value: &Value) -> String {
         Value::NoSuchObject => "the agent has no such object".to_owned(),
         Value::NoSuchInstance => "the agent has no such instance of the object".to_owned(),
         Value::EndOfMibView => "nothing follows".to_owned(),
+        Value::Failed(fault) => format!("the agent answers {fault}"),
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Answer {
     pub(super) values: Vec<Reading>,
     /// How many of them the agent does not have.
     pub(super) absent: usize,
+    /// How many of them it failed to read; `type` and `display` of the value say how.
+    pub(super) failed: usize,
 }
 
 /// The declaration of the tool.
@@ -41,8 +43,8 @@ pub(crate) fn tool(sessions: Arc<Sessions>) -> Tool {
         .title("SNMP GET")
         .description(
             "Reads objects of the session's agent, any number in one call. Objects that the agent \
-             does not have are values of type noSuchObject or noSuchInstance, not errors. The \
-             name of an object without an index, such as sysName, stands for its only instance, \
+             does not have are values of type noSuchObject or noSuchInstance, and those that it \
+             fails to read of type genErr, not errors. The name of an object without an index, such as sysName, stands for its only instance, \
              sysName.0.",
         )
         .read_only()
@@ -76,6 +78,10 @@ impl Answer {
         Self {
             agent: reader.agent().to_string(),
             absent: values.iter().filter(|it| it.value.is_absent()).count(),
+            failed: values
+                .iter()
+                .filter(|it| it.value.fault().is_some())
+                .count(),
             values: values.iter().map(Reading::from).collect(),
         }
     }
@@ -88,8 +94,8 @@ impl Summary for Answer {
         });
         let count = markdown::count(self.values.len(), "value");
         format!(
-            "{count} of {}, {} absent\n\n{table}",
-            self.agent, self.absent
+            "{count} of {}, {} absent, {} failed\n\n{table}",
+            self.agent, self.absent, self.failed
         )
     }
 }

@@ -95,6 +95,22 @@ async fn absent_objects_are_values_that_say_so() {
 }
 
 #[tokio::test]
+async fn objects_that_fail_are_values_that_say_so() {
+    let (simulator, worker) = (Snmpsim::start().await.unwrap(), worker());
+    let mut arguments = session(&worker, v2c(simulator.address(), "broken")).await;
+    arguments["oids"] = json!(["sysName", "ifIndex.3", "ifIndex.4", "sysORID.1"]);
+    let got = done(&worker, "snmp_get", arguments.clone()).await;
+    let types: Vec<_> = (0..4).map(|n| got["values"][n]["type"].clone()).collect();
+    assert_eq!(types[..3], ["OCTET STRING", "genErr", "INTEGER"], "{got:#}");
+    assert!(got["values"][1]["raw"].is_null(), "{got:#}");
+    assert_eq!((&got["failed"], &got["absent"]), (&json!(1), &json!(1)));
+    arguments["oids"] = json!(["ifIndex.1", "ifIndex.2", "ifIndex.3"]);
+    let got = done(&worker, "snmp_get_next", arguments).await;
+    let raws: Vec<_> = (0..3).map(|n| got["values"][n]["raw"].clone()).collect();
+    assert_eq!(raws, [json!(2), json!(null), json!(4)], "{got:#}");
+}
+
+#[tokio::test]
 async fn a_walk_gives_what_net_snmp_gives_on_pages_of_any_size() {
     let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
     let agent = snmpd.address();
