@@ -16,6 +16,7 @@
 
 mod agent;
 pub mod client;
+mod collect;
 mod device;
 mod error;
 mod markdown;

@@ -83,6 +83,15 @@ impl Value {
         }
     }
 
+    /// Bytes that hold it, the type left out.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Octets(bytes) | Self::Opaque(bytes) | Self::Other(_, bytes) => bytes.len(),
+            Self::Oid(oid) => size_of_val(oid.arcs()),
+            _ => size_of::<u64>(),
+        }
+    }
+
     /// A number of any type.
     #[must_use]
     pub fn number(&self) -> Option<i64> {
@@ -151,6 +160,13 @@ pub struct VarBind {
     pub oid: Oid,
     /// What.
     pub value: Value,
+}
+
+impl VarBind {
+    /// Bytes that hold it.
+    pub(crate) fn size(&self) -> usize {
+        size_of_val(self.oid.arcs()) + self.value.size()
+    }
 }
 
 #[cfg(test)]

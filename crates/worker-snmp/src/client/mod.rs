@@ -9,8 +9,9 @@
 //!   identifiers, whatever order the agent gives them in.
 //! * [`Reader::walk`]: everything below an object identifier, a batch at a time, so that whoever
 //!   walks can tell progress and stop when it has enough.
-//! * [`Reader::table`]: columns of a built-in table by name, rows by index;
-//!   [`Reader::scalars`]: objects without an index by name.
+//! * [`Reader::table`]: columns of a built-in table by name, rows by index; [`Reader::columns`]: those
+//!   of any table, a batch at a time, as a walk; [`Reader::scalars`]: objects without an index by
+//!   name.
 //!
 //! A reader asks for less at a time when the agent says `tooBig` or `genErr`, or says nothing to a
 //! request of many and answers a small one; it remembers that for what follows. An agent whose
@@ -28,6 +29,7 @@
 //! [`Index`] takes an index apart where a table has more than one number for it.
 
 mod access;
+mod columns;
 mod convert;
 mod failure;
 mod index;
@@ -47,11 +49,18 @@ use crate::value::VarBind;
 use crate::{Error, Oid};
 
 pub use access::{Access, AuthProtocol, Credentials, PrivProtocol, Secret, Timing, Usm, Version};
+pub use columns::Columns;
 pub(crate) use convert::{from_library, oid_to_library};
 pub use index::Index;
 pub use reader::Reader;
 pub use table::{Column, Row, Table};
 pub use walk::Walk;
+
+/// Bytes of values that a table is read up to, and a page of a walk: what an agent sends is held in
+/// memory.
+pub(crate) const MOST_BYTES: usize = 8 << 20;
+/// [`MOST_BYTES`] in words.
+pub(crate) const TOO_LARGE: &str = "more than 8 MiB of values";
 
 /// Exchanges with one agent. Each method is one request and its answer, repeated over timeouts as
 /// often as the client is set to.

@@ -2,8 +2,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::table::{self, Column, Row, Table};
-use super::{Client, Version, Walk};
+use super::table::{Column, Row, Table};
+use super::{Client, Columns, Version, Walk};
 use crate::error::{Fault, Status};
 use crate::mib;
 use crate::value::{Value, VarBind};
@@ -94,24 +94,15 @@ impl Reader {
     /// # Errors
     /// [`Error::UnknownName`], or as of [`Reader::get`].
     pub async fn table(&self, name: &str, columns: &[&str]) -> Result<Table, Error> {
-        let table = mib::table(name).ok_or_else(|| Error::UnknownName(name.to_owned()))?;
-        let columns: Result<Vec<Column>, Error> = columns
-            .iter()
-            .map(|column| {
-                let found = table.columns().find(|object| object.name == *column);
-                let object = found.ok_or_else(|| Error::UnknownName((*column).to_owned()))?;
-                Ok(Column::new(object.name, object.oid.clone()))
-            })
-            .collect();
-        table::read(self, columns?).await
+        let mut columns = self.columns(Column::named(name, columns)?);
+        while columns.next().await?.is_some() {}
+        Ok(columns.into_table())
     }
 
-    /// Columns of any table, by their names and object identifiers.
-    ///
-    /// # Errors
-    /// As of [`Reader::get`].
-    pub async fn columns(&self, columns: Vec<Column>) -> Result<Table, Error> {
-        table::read(self, columns).await
+    /// Columns of any table, by their names and object identifiers, a batch of rows at a time.
+    #[must_use]
+    pub fn columns(&self, columns: Vec<Column>) -> Columns {
+        Columns::new(self.clone(), columns)
     }
 
     /// Objects without an index, by name: `sysName` stands for `sysName.0`. Those that the agent

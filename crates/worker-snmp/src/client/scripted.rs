@@ -37,6 +37,7 @@ pub(crate) struct Agent {
     refuses_from: Option<(Oid, AuthenticationFault)>,
     breaks_at: Option<Oid>,
     distorts: fn(Vec<VarBind>) -> Vec<VarBind>,
+    stalls_after: Option<usize>,
 }
 
 /// A reader of an agent.
@@ -67,6 +68,7 @@ impl Agent {
             refuses_from: None,
             breaks_at: None,
             distorts: |values| values,
+            stalls_after: None,
         }
     }
 
@@ -114,6 +116,12 @@ impl Agent {
     /// Answers `genErr` to whatever asks for this object, or would come to it.
     pub(crate) fn breaks_at(mut self, at: &str) -> Self {
         self.breaks_at = Some(oid(at));
+        self
+    }
+
+    /// Answers so many GETBULK requests, and leaves whoever asks again waiting.
+    pub(crate) fn stalls_after(mut self, n_requests: usize) -> Self {
+        self.stalls_after = Some(n_requests);
         self
     }
 
@@ -211,7 +219,14 @@ impl Client for Agent {
     }
 
     async fn get_bulk(&self, oids: &[Oid], max_repetitions: u32) -> Result<Vec<VarBind>, Error> {
-        self.asked.0.lock().unwrap().push(max_repetitions);
+        let n_asked = {
+            let mut asked = self.asked.0.lock().unwrap();
+            asked.push(max_repetitions);
+            asked.len()
+        };
+        if self.stalls_after.is_some_and(|most| n_asked > most) {
+            std::future::pending::<()>().await;
+        }
         match self.bears {
             Some((most, status)) if max_repetitions > most => return Err(self.refused(status)),
             _ => {}

@@ -4,21 +4,15 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::Reader;
 use crate::error::Fault;
-use crate::value::{Value, VarBind};
-use crate::{Error, Oid};
-
-/// Columns that are read side by side.
-const COLUMNS: usize = 8;
-/// Values that a table is read up to.
-const MOST_VALUES: usize = 200_000;
+use crate::value::Value;
+use crate::{Error, Oid, mib};
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    name: String,
-    oid: Oid,
+    pub(super) name: String,
+    pub(super) oid: Oid,
 }
 
 impl Column {
@@ -30,6 +24,21 @@ impl Column {
             oid,
         }
     }
+
+    /// Columns of a built-in table.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`].
+    pub fn named(table: &str, columns: &[&str]) -> Result<Vec<Self>, Error> {
+        let unknown = |name: &str| Error::UnknownName(name.to_owned());
+        let table = mib::table(table).ok_or_else(|| unknown(table))?;
+        let column = |name: &&str| {
+            let found = table.columns().find(|object| object.name == *name);
+            let object = found.ok_or_else(|| unknown(name))?;
+            Ok(Self::new(object.name, object.oid.clone()))
+        };
+        columns.iter().map(column).collect()
+    }
 }
 
 /// Rows by index.
@@ -37,6 +46,9 @@ impl Column {
 pub struct Table {
     rows: BTreeMap<Vec<u32>, Row>,
     notes: Vec<String>,
+    is_cut: bool,
+    n_values: usize,
+    n_bytes: usize,
 }
 
 impl Table {
@@ -67,6 +79,44 @@ impl Table {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Whether it was not read to its end.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Number of values in all rows.
+    #[must_use]
+    pub fn n_values(&self) -> usize {
+        self.n_values
+    }
+
+    /// Bytes of all values and indexes.
+    pub(super) fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
+    /// Puts a value in its place.
+    pub(crate) fn put(&mut self, index: &[u32], column: &str, value: Value) {
+        self.n_values += 1;
+        self.n_bytes += size_of_val(index) + value.size();
+        self.rows
+            .entry(index.to_vec())
+            .or_default()
+            .set(column, value);
+    }
+
+    /// Says what was wrong.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Says why it was not read to its end.
+    pub(crate) fn cut(&mut self, why: impl Into<String>) {
+        self.is_cut = true;
+        self.note(why);
     }
 }
 
@@ -144,7 +194,7 @@ impl Row {
     /// A cell as a MAC address, `00:1b:21:0a:0b:0c`; `None` where it has not six bytes.
     #[must_use]
     pub fn mac(&self, name: &str) -> Option<String> {
-        crate::mib::mac(self.octets(name)?)
+        mib::mac(self.octets(name)?)
     }
 
     /// A cell of a built-in enumeration by the name of its value, such as `up`; the number where
@@ -152,7 +202,7 @@ impl Row {
     #[must_use]
     pub fn label(&self, name: &str) -> Option<String> {
         let number = self.number(name)?;
-        let label = crate::mib::object(name).and_then(|object| object.label(number));
+        let label = mib::object(name).and_then(|object| object.label(number));
         Some(label.map_or_else(|| number.to_string(), str::to_owned))
     }
 
@@ -160,115 +210,6 @@ impl Row {
         if !value.is_absent() {
             self.cells.insert(name.to_owned(), value);
         }
-    }
-}
-
-/// A column on its way down.
-struct Reading {
-    column: Column,
-    position: Oid,
-    is_over: bool,
-}
-
-/// Reads columns, some side by side, each to its end.
-pub(super) async fn read(reader: &Reader, columns: Vec<Column>) -> Result<Table, Error> {
-    let mut table = Table::default();
-    let mut n_values = 0;
-    let mut readings: Vec<Reading> = columns.into_iter().map(Reading::new).collect();
-    for group in readings.chunks_mut(COLUMNS) {
-        while group.iter().any(|reading| !reading.is_over) {
-            let mut open: Vec<&mut Reading> = group
-                .iter_mut()
-                .filter(|reading| !reading.is_over)
-                .collect();
-            let values = ask(reader, &open).await?;
-            n_values += values.len();
-            take(&mut open, values, &mut table);
-            if n_values > MOST_VALUES {
-                let note = format!("more than {MOST_VALUES} values; the rest is left out");
-                table.notes.push(note);
-                return Ok(table);
-            }
-        }
-    }
-    Ok(table)
-}
-
-/// The next values of all open columns, those of one row side by side.
-async fn ask(reader: &Reader, open: &[&mut Reading]) -> Result<Vec<VarBind>, Error> {
-    let positions: Vec<Oid> = open
-        .iter()
-        .map(|reading| reading.position.clone())
-        .collect();
-    let borne = reader.values();
-    let values = reader.many(&positions).await?;
-    if values.iter().any(|value| value.value.fault().is_some()) {
-        // A column is broken, and not the number of values too large.
-        reader.forgive(borne);
-    }
-    Ok(values)
-}
-
-fn take(open: &mut [&mut Reading], values: Vec<VarBind>, table: &mut Table) {
-    if values.is_empty() {
-        table
-            .notes
-            .push("the agent answers nothing at all".to_owned());
-        for reading in open.iter_mut() {
-            reading.is_over = true;
-        }
-        return;
-    }
-    let n_open = open.len();
-    let mut has_moved = vec![false; n_open];
-    for (n, varbind) in values.into_iter().enumerate() {
-        let Some(reading) = open.get_mut(n % n_open).filter(|reading| !reading.is_over) else {
-            continue;
-        };
-        has_moved[n % n_open] = true;
-        reading.take(varbind, table);
-    }
-    // A column that is left out of the answer would be asked for without end.
-    let is_stuck = !has_moved.iter().any(|moved| *moved);
-    for reading in open.iter_mut().filter(|_| is_stuck) {
-        reading.is_over = true;
-    }
-}
-
-impl Reading {
-    fn new(column: Column) -> Self {
-        Self {
-            position: column.oid.clone(),
-            column,
-            is_over: false,
-        }
-    }
-
-    fn take(&mut self, varbind: VarBind, table: &mut Table) {
-        if let Some(fault) = varbind.value.fault() {
-            self.is_over = true;
-            table.notes.push(format!(
-                "{}: the agent answers {fault} after {}",
-                self.column.name, self.position
-            ));
-            return;
-        }
-        let index = varbind.oid.after(&self.column.oid).map(<[u32]>::to_vec);
-        let Some(index) = index.filter(|_| !varbind.value.is_absent()) else {
-            self.is_over = true;
-            return;
-        };
-        if varbind.oid <= self.position {
-            self.is_over = true;
-            table.notes.push(format!(
-                "{}: the agent answers {} after {}, which does not increase",
-                self.column.name, varbind.oid, self.position
-            ));
-            return;
-        }
-        self.position = varbind.oid;
-        let row = table.rows.entry(index).or_default();
-        row.set(&self.column.name, varbind.value);
     }
 }
 

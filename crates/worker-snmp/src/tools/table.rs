@@ -1,6 +1,6 @@
 //! `snmp_table`: rows by index, columns by name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use worker::{Context, Page, Summary, Tool, paginate};
 
 use crate::client::{Column, Reader, Table};
+use crate::collect::Stop;
 use crate::reading::Cell;
 use crate::session::{SessionId, Sessions};
-use crate::{Oid, VarBind, agent, markdown, mib, tools};
+use crate::{Oid, VarBind, agent, collect, markdown, mib, tools};
 
 /// Columns that a summary shows.
 const SHOWN: usize = 8;
@@ -51,9 +52,10 @@ struct Answer {
     rows: Vec<TableRow>,
     /// Rows on all pages.
     total: usize,
-    /// What the agent did wrong, so that rows or cells may be missing.
+    /// What the agent did wrong, or why the table was not read to its end: rows or cells may be
+    /// missing.
     notes: Vec<String>,
-    /// Whether rows follow that are not in this page.
+    /// Whether rows follow that are not in this page, or that could not be read.
     truncated: bool,
     /// Where the next page begins; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,10 +107,7 @@ async fn run(
     let reader = agent::reach_target(&context, &target).await?;
     let (plan, table) = match known {
         Some(plan) => {
-            context.progress(0.0, None, format!("reading {}", plan.name));
-            let columns = plan.columns.iter();
-            let columns = columns.map(|(name, oid)| Column::new(name.clone(), oid.clone()));
-            let table = reader.columns(columns.collect()).await?;
+            let table = read(&context, &reader, &plan).await?;
             (plan, table)
         }
         None => unknown(&context, &reader, &root).await?,
@@ -118,10 +117,7 @@ async fn run(
 
 /// What to read of a known table; `None` of an unknown one.
 fn plan(root: &Oid, wanted: Option<&[String]>) -> Result<Option<Plan>, ToolError> {
-    let one = mib::lookup(root).and_then(|(object, rest)| match &object.role {
-        mib::Role::Column(entry) if rest.is_empty() => Some((mib::table_at(entry)?, object.name)),
-        _ => None,
-    });
+    let one = column(root)?;
     let (table, only) = match one {
         Some((table, column)) => (table, Some(column)),
         None => match mib::table_at(root) {
@@ -161,52 +157,91 @@ fn plan(root: &Oid, wanted: Option<&[String]>) -> Result<Option<Plan>, ToolError
     }))
 }
 
-/// Finds the columns of a table that is not built in, and reads it.
+/// The table of a column, and the column's name; `None` of what is none.
+fn column(root: &Oid) -> Result<Option<(&'static mib::Object, &'static str)>, ToolError> {
+    let Some((object, rest)) = mib::lookup(root) else {
+        return Ok(None);
+    };
+    match &object.role {
+        mib::Role::Column(entry) if rest.is_empty() => {
+            Ok(mib::table_at(entry).map(|table| (table, object.name)))
+        }
+        mib::Role::Column(_) | mib::Role::Scalar => {
+            let what = mib::name_or_number(root);
+            let error = format!("argument oid is {what}: it is a single object, and no table");
+            Err(ToolError::invalid(error)
+                .hint("read it with snmp_get, or give a table or one of its columns"))
+        }
+        mib::Role::Table(_) | mib::Role::Node => Ok(None),
+    }
+}
+
+/// Reads a known table, as far as the deadline lets it.
+async fn read(context: &Context, reader: &Reader, plan: &Plan) -> Result<Table, ToolError> {
+    let columns = plan.columns.iter();
+    let columns = columns.map(|(name, oid)| Column::new(name.clone(), oid.clone()));
+    let tell = |n_values: usize| {
+        let message = format!("{n_values} values of {}", plan.name);
+        context.progress(collect::step(n_values), None, message);
+    };
+    tell(0);
+    let columns = reader.columns(columns.collect());
+    let (mut table, stop) = collect::columns(columns, collect::end(context), tell).await;
+    match stop {
+        Some(Stop::Failed(error)) if table.is_empty() => return Err(error.into()),
+        Some(stop) => table.cut(stop.to_string()),
+        None => {}
+    }
+    Ok(table)
+}
+
+/// Reads a table that is not built in, by a walk that shows which columns it has.
 async fn unknown(
     context: &Context,
     reader: &Reader,
     root: &Oid,
 ) -> Result<(Plan, Table), ToolError> {
     let mut walk = reader.walk(root.clone());
-    let mut suffixes: BTreeSet<(u32, u32)> = BTreeSet::new();
-    let mut columns: BTreeSet<Oid> = BTreeSet::new();
-    let mut n_values = 0;
-    while let Some(batch) = walk.next().await? {
-        n_values += batch.len();
-        let message = format!("{n_values} values, at {}", walk.position());
-        context.progress(
-            u32::try_from(n_values).unwrap_or(u32::MAX).into(),
-            None,
-            message,
-        );
-        for VarBind { oid, .. } in &batch {
-            if let Some([first, second, ..]) = oid.after(root) {
-                suffixes.insert((*first, *second));
-            }
-        }
-        if n_values > MOST_VALUES {
-            break;
-        }
+    let (mut values, stopped) = collect::walk(context, &mut walk, MOST_VALUES).await?;
+    let is_cut = values.len() > MOST_VALUES;
+    values.truncate(MOST_VALUES);
+    let (plan, mut table) = by_column(root, values);
+    if is_cut {
+        table.cut(format!(
+            "more than {MOST_VALUES} values; the rest is left out"
+        ));
+    } else if let Some(why) = stopped {
+        table.cut(why);
     }
+    Ok((plan, table))
+}
+
+/// What a walk gave as a table.
+fn by_column(root: &Oid, values: Vec<VarBind>) -> (Plan, Table) {
     // Below a table stands its entry alone, which is number 1 (RFC 2578, section 7.1.12).
-    let is_table = suffixes.iter().all(|(first, _)| *first == 1);
-    for (first, second) in suffixes {
-        let arcs: &[u32] = if is_table { &[first, second] } else { &[first] };
-        columns.insert(root.join(arcs));
+    let is_table = values
+        .iter()
+        .all(|value| value.oid.after(root).and_then(<[u32]>::first) == Some(&1));
+    let n_above = root.arcs().len() + if is_table { 2 } else { 1 };
+    let mut columns: BTreeMap<Oid, String> = BTreeMap::new();
+    let mut table = Table::default();
+    for VarBind { oid, value } in values {
+        // An object with nothing after its column stands in no row.
+        let Some((column, index @ [_, ..])) = oid.arcs().split_at_checked(n_above) else {
+            continue;
+        };
+        let number = column.last().copied().unwrap_or_default();
+        let name = columns
+            .entry(column.into())
+            .or_insert_with(|| format!("column{number}"));
+        table.put(index, name, value);
     }
-    let columns = columns.into_iter().map(|oid| {
-        let number = oid.arcs().last().copied().unwrap_or_default();
-        (format!("column{number}"), oid)
-    });
     let plan = Plan {
         name: root.to_string(),
         index: &[],
-        columns: columns.collect(),
+        columns: columns.into_iter().map(|(oid, name)| (name, oid)).collect(),
     };
-    let columns = plan.columns.iter();
-    let columns = columns.map(|(name, oid)| Column::new(name.clone(), oid.clone()));
-    let table = reader.columns(columns.collect()).await?;
-    Ok((plan, table))
+    (plan, table)
 }
 
 fn rows(reader: &Reader, plan: &Plan, table: &Table, page: &Page) -> Result<Answer, ToolError> {
@@ -230,7 +265,7 @@ fn rows(reader: &Reader, plan: &Plan, table: &Table, page: &Page) -> Result<Answ
         rows: paged.items.into_iter().map(row).collect(),
         total: table.len(),
         notes: table.notes().to_vec(),
-        truncated: paged.truncated,
+        truncated: paged.truncated || table.is_cut(),
         next_cursor: paged.next_cursor,
     })
 }
@@ -267,5 +302,68 @@ impl Summary for Answer {
             markdown::notes("Notes:", &self.notes),
             markdown::more(self.next_cursor.as_ref()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::ErrorCode;
+    use worker::Scope;
+
+    use super::*;
+    use crate::Value;
+    use crate::client::Version;
+    use crate::client::scripted::{Agent, reader};
+
+    const TABLE: &str = "1.3.6.1.4.1.99999.1";
+
+    /// A table of two columns, the second without its first row.
+    fn agent() -> Agent {
+        let cells = [(1, 1), (1, 2), (2, 2)];
+        cells.iter().fold(Agent::new(Version::V2c), |agent, cell| {
+            let at = format!("{TABLE}.1.{}.{}", cell.0, cell.1);
+            agent.with(&at, Value::Integer(cell.0 * 10 + cell.1))
+        })
+    }
+
+    #[tokio::test]
+    async fn a_table_that_is_not_built_in_is_read_once() {
+        let agent = agent();
+        let asked = agent.asked();
+        let context = Context::for_test(Scope::default());
+        let root = TABLE.parse().unwrap();
+        let (plan, table) = unknown(&context, &reader(agent), &root).await.unwrap();
+        let names: Vec<&str> = plan.columns.iter().map(|it| it.0.as_str()).collect();
+        assert_eq!(names, ["column1", "column2"]);
+        assert_eq!(table.row(&[1]).unwrap().number("column1"), Some(11));
+        assert_eq!(table.row(&[1]).unwrap().get("column2"), None);
+        assert_eq!(table.row(&[2]).unwrap().number("column2"), Some(22));
+        assert_eq!(asked.repetitions(), [40]);
+        assert!(!table.is_cut());
+    }
+
+    #[tokio::test]
+    async fn what_was_wrong_with_a_table_that_is_not_built_in_is_said() {
+        let (from, to) = (format!("{TABLE}.1.1.2"), format!("{TABLE}.1.1.1"));
+        let agent = agent().circles_from(&from, &to);
+        let context = Context::for_test(Scope::default());
+        let root = TABLE.parse().unwrap();
+        let (_, table) = unknown(&context, &reader(agent), &root).await.unwrap();
+        assert_eq!(table.len(), 2);
+        assert!(table.is_cut());
+        assert!(table.notes()[0].contains("does not increase"));
+    }
+
+    #[test]
+    fn a_single_object_is_no_table() {
+        for text in ["ifDescr.3", "sysName", "sysName.0", "1.3.6.1.2.1.2.2.1.2.3"] {
+            let root = mib::resolve(text).unwrap();
+            let error = plan(&root, None).err().unwrap();
+            assert_eq!(error.code, ErrorCode::InvalidArguments, "{text}");
+        }
+        for text in ["ifDescr", "ifTable", "system", TABLE] {
+            let root = mib::resolve(text).unwrap();
+            assert!(plan(&root, None).is_ok(), "{text}");
+        }
     }
 }

@@ -11,12 +11,10 @@ use worker::{Context, Summary, Tool};
 use crate::client::{Reader, Walk};
 use crate::reading::Reading;
 use crate::session::{SessionId, Sessions};
-use crate::{Error, Oid, VarBind, agent, markdown, tools};
+use crate::{Oid, VarBind, agent, collect, markdown, tools};
 
 /// Beginning of every cursor; the last object of the page follows.
 const CURSOR: &str = "after-";
-/// What is left of the deadline when a walk gives what it has.
-const LAST_WORDS: Duration = Duration::from_millis(1500);
 
 /// Where to walk, and how far.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -53,7 +51,8 @@ struct Walked {
     /// Where the next page begins; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
-    /// Why the walk ended before its end and before `limit`, if it did.
+    /// Why the walk ended before its end and before `limit`, if it did: the deadline, an error, or
+    /// 8 MiB of values.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
@@ -88,7 +87,7 @@ async fn run(
         Some(position) => reader.walk_from(root.clone(), position),
         None => reader.walk(root.clone()),
     };
-    let (mut values, stopped) = collect(&context, &mut walk, arguments.limit).await?;
+    let (mut values, stopped) = collect::walk(&context, &mut walk, arguments.limit).await?;
     if values.is_empty() && is_first && stopped.is_none() {
         values = instance(&reader, &root).await?;
     }
@@ -99,40 +98,6 @@ async fn run(
         values,
         stopped,
     ))
-}
-
-/// One value more than the limit, if there are so many; and why there are fewer than there could
-/// be.
-async fn collect(
-    context: &Context,
-    walk: &mut Walk,
-    limit: usize,
-) -> Result<(Vec<VarBind>, Option<String>), ToolError> {
-    let mut values: Vec<VarBind> = Vec::new();
-    while values.len() <= limit {
-        if context.remaining() < LAST_WORDS {
-            return Ok((values, Some("the deadline came".to_owned())));
-        }
-        let rest = context.remaining().saturating_sub(LAST_WORDS / 2);
-        match tokio::time::timeout(rest, walk.next()).await {
-            Ok(Ok(Some(batch))) => values.extend(batch),
-            Ok(Ok(None)) => break,
-            Ok(Err(error)) if values.is_empty() => return Err(error.into()),
-            Ok(Err(error)) => return Ok((values, Some(said(&error)))),
-            Err(_) => return Ok((values, Some("the deadline came".to_owned()))),
-        }
-        let n_values = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        let message = format!("{n_values} values, at {}", walk.position());
-        context.progress(n_values.into(), None, message);
-    }
-    Ok((values, walk.note().map(str::to_owned)))
-}
-
-fn said(error: &Error) -> String {
-    match error.hint() {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    }
 }
 
 /// The object itself where nothing is below it.
