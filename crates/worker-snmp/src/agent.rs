@@ -58,9 +58,7 @@ async fn find(
             return Ok(reader);
         }
         match reader.get(&[UP_TIME]).await {
-            Err(error @ (Error::Timeout { .. } | Error::Network { .. })) => {
-                last = Some(error.into());
-            }
+            Err(error) if error.is_silence() => last = Some(error.into()),
             // Even a refusal is an answer of the agent.
             _ => return Ok(reader),
         }

@@ -187,6 +187,12 @@ impl Error {
         )
     }
 
+    /// Whether nothing came back at all.
+    #[must_use]
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Network { .. })
+    }
+
     /// What the caller or the operator can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

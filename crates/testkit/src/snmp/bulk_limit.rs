@@ -1,7 +1,7 @@
 //! An agent with little memory, made of one that has enough.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,13 +10,11 @@ use std::{
 };
 
 use anyhow::Result;
-use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
 
-use super::ber::GetBulk;
-use crate::ports::free_port;
-
-/// How long the agent behind may take for one answer.
-const ANSWER: Duration = Duration::from_secs(5);
+use super::{
+    ber::GetBulk,
+    relay::{Fate, Relay},
+};
 
 /// What a request for too much is answered with (error-status of RFC 3416).
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +31,8 @@ pub enum Refusal {
 /// limit; everything else passes.
 #[derive(Debug)]
 pub struct BulkLimit {
-    address: SocketAddr,
+    relay: Relay,
     refused: Arc<AtomicUsize>,
-    _tasks: JoinSet<()>,
 }
 
 impl BulkLimit {
@@ -44,69 +41,30 @@ impl BulkLimit {
     /// # Errors
     /// No port can be had.
     pub async fn start(agent: SocketAddr, max_repetitions: u32, refusal: Refusal) -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, free_port()?)).await?;
-        let address = socket.local_addr()?;
         let refused = Arc::new(AtomicUsize::new(0));
-        let limit = Limit {
-            agent,
-            max_repetitions,
-            refusal,
-            refused: Arc::clone(&refused),
+        let counted = Arc::clone(&refused);
+        let fate = move |request: &[u8]| match GetBulk::read(request) {
+            Some(bulk) if bulk.max_repetitions > max_repetitions => {
+                counted.fetch_add(1, Ordering::Relaxed);
+                let status = refusal.status();
+                status.map_or(Fate::Lost, |status| Fate::Answered(bulk.refuse(status)))
+            }
+            _ => Fate::Passed(Duration::ZERO),
         };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(limit.serve(Arc::new(socket)));
-        Ok(Self {
-            address,
-            refused,
-            _tasks: tasks,
-        })
+        let relay = Relay::start(agent, fate).await?;
+        Ok(Self { relay, refused })
     }
 
     /// Where it listens, UDP.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.relay.address()
     }
 
     /// Requests refused so far.
     #[must_use]
     pub fn n_refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
-    }
-}
-
-struct Limit {
-    agent: SocketAddr,
-    max_repetitions: u32,
-    refusal: Refusal,
-    refused: Arc<AtomicUsize>,
-}
-
-impl Limit {
-    async fn serve(self, socket: Arc<UdpSocket>) {
-        let mut buffer = vec![0; usize::from(u16::MAX)];
-        let mut passing = JoinSet::new();
-        while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
-            let request = buffer.get(..length).unwrap_or_default();
-            match GetBulk::read(request) {
-                Some(bulk) if bulk.max_repetitions > self.max_repetitions => {
-                    self.refused.fetch_add(1, Ordering::Relaxed);
-                    if let Some(status) = self.refusal.status() {
-                        // A client that is gone is the client's affair.
-                        let _ = socket.send_to(&bulk.refuse(status), client).await;
-                    }
-                }
-                _ => {
-                    let (request, agent) = (request.to_vec(), self.agent);
-                    let socket = Arc::clone(&socket);
-                    passing.spawn(async move {
-                        // What gets lost here is lost, as on every network.
-                        let _ = pass(&request, agent, &socket, client).await;
-                    });
-                }
-            }
-            while passing.try_join_next().is_some() {}
-        }
     }
 }
 
@@ -118,21 +76,4 @@ impl Refusal {
             Self::Silence => None,
         }
     }
-}
-
-async fn pass(
-    request: &[u8],
-    agent: SocketAddr,
-    socket: &UdpSocket,
-    client: SocketAddr,
-) -> Result<()> {
-    let to_agent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    to_agent.connect(agent).await?;
-    to_agent.send(request).await?;
-    let mut answer = vec![0; usize::from(u16::MAX)];
-    let length = timeout(ANSWER, to_agent.recv(&mut answer)).await??;
-    socket
-        .send_to(answer.get(..length).unwrap_or_default(), client)
-        .await?;
-    Ok(())
 }

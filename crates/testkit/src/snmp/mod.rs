@@ -6,7 +6,8 @@
 //!   waits for it.
 //! * [`Snmpsim`]: many devices behind one port, each under a community of its own; the data are
 //!   in `crates/testkit/snmpsim`, one file per device ([`DEVICES`]).
-//! * [`BulkLimit`]: stands before an agent and refuses large requests, as weak devices do.
+//! * [`Relay`]: stands before an agent and loses, delays or answers requests as a test says;
+//!   [`BulkLimit`]: refuses large ones, as weak devices do.
 //!
 //! To add a device: a file `NAME.snmprec` with lines `OID|tag|value` in the order of the OIDs,
 //! and its name in [`DEVICES`]. Addresses come from the documentation ranges (RFC 5737), MAC
@@ -14,10 +15,12 @@
 
 mod ber;
 mod bulk_limit;
+mod relay;
 mod snmpd;
 mod snmpsim;
 
 pub use bulk_limit::{BulkLimit, Refusal};
+pub use relay::{Fate, Relay};
 pub use snmpd::{AUTH_PASSWORD, PRIVACY_PASSWORD, Snmpd, USERS, User, program};
 pub use snmpsim::{DEVICES, SIMULATOR_USER, Snmpsim};
 

@@ -1,7 +1,7 @@
 //! What whole devices say of themselves, read from several MIBs.
 //!
 //! Each part reads what it needs and says which MIB the device lacks; a part that fails does not
-//! take the others with it.
+//! take the others with it, and an agent that stops answering does not take what it has said.
 
 pub(crate) mod addresses;
 pub(crate) mod entity;
@@ -16,10 +16,12 @@ pub(crate) mod system;
 use protocol::ToolError;
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 use worker::Context;
 
-use crate::client::{Reader, Row, Table};
-use crate::{Error, agent, markdown};
+use crate::client::{Column, Reader, Row, Table};
+use crate::collect::Stop;
+use crate::{agent, collect, markdown, mib};
 
 /// A MIB, or a part of one, that nothing could be read from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -38,6 +40,10 @@ pub(crate) struct Survey<'a> {
     missing: Vec<Missing>,
     n_done: u32,
     n_parts: u32,
+    /// When to stop, so that there is time to give what was read.
+    end: Instant,
+    /// Why nothing more is read.
+    over: Option<&'static str>,
 }
 
 impl<'a> Survey<'a> {
@@ -57,6 +63,8 @@ impl<'a> Survey<'a> {
             missing: Vec::new(),
             n_done: 0,
             n_parts,
+            end: collect::end(context),
+            over: None,
         })
     }
 
@@ -75,45 +83,59 @@ impl<'a> Survey<'a> {
 
     /// Columns of a table; an empty one, and a word of what is missing, where there are none.
     pub(crate) async fn table(&mut self, mib: &str, name: &str, columns: &[&str]) -> Table {
-        match self.reader.table(name, columns).await {
-            Ok(table) => {
-                if table.is_empty() {
-                    self.lacks(mib, name);
-                }
-                for note in table.notes() {
-                    self.note(&format!("{mib} {name}"), note);
-                }
-                table
-            }
-            Err(error) => {
-                self.failed(&format!("{mib} {name}"), &error);
-                Table::default()
-            }
+        let (label, n_missing) = (format!("{mib} {name}"), self.n_missing());
+        let table = self.read(&label, name, columns).await;
+        if table.is_empty() {
+            self.lacks(&label, n_missing);
         }
+        table
     }
 
     /// Columns of a table that devices may have or not, without a word where they have not.
     pub(crate) async fn optional_table(&mut self, name: &str, columns: &[&str]) -> Table {
-        self.reader.table(name, columns).await.unwrap_or_default()
+        let module = mib::table(name).map_or("", |table| table.module);
+        self.read(&format!("{module} {name}"), name, columns).await
     }
 
     /// Objects without an index.
-    pub(crate) async fn scalars(&mut self, mib: &str, names: &[&str]) -> Row {
-        match self.reader.scalars(names).await {
-            Ok(row) => {
-                let failed: Vec<_> = row.failed().collect();
-                for (name, fault) in &failed {
-                    self.note(&format!("{mib} {name}"), &format!("it answers {fault}"));
-                }
-                if row.is_empty() && failed.is_empty() {
-                    self.note(mib, "the device has none of it");
-                }
-                row
-            }
-            Err(error) => {
-                self.failed(mib, &error);
+    pub(crate) async fn scalars(&mut self, label: &str, names: &[&str]) -> Row {
+        if self.is_over(label) {
+            return Row::default();
+        }
+        let n_missing = self.n_missing();
+        let row = match timeout_at(self.end, self.reader.scalars(names)).await {
+            Ok(Ok(row)) => row,
+            Ok(Err(error)) => {
+                self.stopped(label, &Stop::Failed(error)).await;
                 Row::default()
             }
+            Err(_) => {
+                self.stopped(label, &Stop::Deadline).await;
+                Row::default()
+            }
+        };
+        for (name, fault) in row.failed() {
+            self.missing.push(Missing {
+                mib: format!("{label} {name}"),
+                why: format!("the device answers {fault}"),
+            });
+        }
+        if row.is_empty() {
+            self.lacks(label, n_missing);
+        }
+        row
+    }
+
+    /// How much is missing so far.
+    pub(crate) fn n_missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// Says that the device has none of a MIB, unless something has been said of why nothing was
+    /// read since there were `n_missing`.
+    pub(crate) fn lacks(&mut self, label: &str, n_missing: usize) {
+        if self.n_missing() == n_missing {
+            self.note(label, "the device has none of it");
         }
     }
 
@@ -122,12 +144,56 @@ impl<'a> Survey<'a> {
         self.missing
     }
 
-    fn lacks(&mut self, mib: &str, table: &str) {
-        self.note(&format!("{mib} {table}"), "the device has none of it");
+    /// Columns of a built-in table, as far as they can be read.
+    async fn read(&mut self, label: &str, name: &str, columns: &[&str]) -> Table {
+        if self.is_over(label) {
+            return Table::default();
+        }
+        let columns = match Column::named(name, columns) {
+            Ok(columns) => self.reader.columns(columns),
+            Err(error) => {
+                self.note(label, &error.to_string());
+                return Table::default();
+            }
+        };
+        let (table, stop) = collect::columns(columns, self.end, |_| ()).await;
+        for note in table.notes() {
+            self.note(label, note);
+        }
+        if let Some(stop) = stop {
+            self.stopped(label, &stop).await;
+        }
+        table
     }
 
-    fn failed(&mut self, what: &str, error: &Error) {
-        self.note(what, &error.to_string());
+    /// Whether nothing is read any more; what would have been is missing then.
+    fn is_over(&mut self, label: &str) -> bool {
+        if let Some(why) = self.over {
+            self.note(label, why);
+        }
+        self.over.is_some()
+    }
+
+    /// Says why something was not read to its end. What comes after is not asked for where the
+    /// agent is gone, because each request would take all its timeouts; a table that takes an
+    /// agent too long is that table's affair.
+    async fn stopped(&mut self, label: &str, stop: &Stop) {
+        match stop {
+            Stop::Failed(error) => self.note(label, &error.to_string()),
+            Stop::Deadline => self.note(label, &stop.to_string()),
+        }
+        self.over = match stop {
+            Stop::Deadline => Some("not read: the deadline came"),
+            Stop::Failed(error) if error.is_silence() && self.is_gone().await => {
+                Some("not read: the agent had stopped answering")
+            }
+            Stop::Failed(_) => None,
+        };
+    }
+
+    async fn is_gone(&self) -> bool {
+        let check = timeout_at(self.end, agent::check(&self.reader)).await;
+        check.map_or(true, |answer| answer.is_err_and(|error| error.is_silence()))
     }
 
     fn note(&mut self, what: &str, why: &str) {

@@ -86,7 +86,7 @@ pub(crate) async fn read(survey: &mut Survey<'_>) -> Vec<Sensor> {
         .rows()
         .filter_map(|(index, row)| sensor(index, row, names.row(index)))
         .collect();
-    let mut has_lm = false;
+    let (mut has_lm, n_missing) = (false, survey.n_missing());
     for (name, columns, measures, unit, parts) in LM {
         let table = survey.optional_table(name, &columns).await;
         has_lm |= !table.is_empty();
@@ -101,7 +101,7 @@ pub(crate) async fn read(survey: &mut Survey<'_>) -> Vec<Sensor> {
         }));
     }
     if !has_lm {
-        survey.note("LM-SENSORS-MIB", "the device has none of it");
+        survey.lacks("LM-SENSORS-MIB", n_missing);
     }
     sensors
 }

@@ -1,7 +1,11 @@
 //! The host-level tools on simulated devices of other makers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use testkit::snmp::Snmpsim;
+use testkit::snmp::{Fate, Relay, Snmpsim};
 
 use crate::call::{done, session, worker};
 use crate::net_snmp::v2c;
@@ -97,4 +101,40 @@ async fn a_windows_host_has_large_volumes_processes_and_software() {
         services["software_count"].as_u64().unwrap() > 0,
         "{services:#}"
     );
+}
+
+#[tokio::test]
+async fn what_an_agent_said_before_it_died_is_given() {
+    let simulator = Snmpsim::start().await.unwrap();
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&n_asked);
+    let dying = Relay::start(simulator.address(), move |_| {
+        let is_alive = asked.fetch_add(1, Ordering::Relaxed) < 5;
+        if is_alive {
+            Fate::Passed(Duration::ZERO)
+        } else {
+            Fate::Lost
+        }
+    });
+    let dying = dying.await.unwrap();
+    for (tool, last) in [
+        ("snmp_system_health", "Printer-MIB"),
+        ("snmp_device_inventory", "hrStorageTable"),
+    ] {
+        n_asked.store(0, Ordering::Relaxed);
+        let mut options = v2c(dying.address(), "windows");
+        options["timeout"] = json!(1000);
+        options["retries"] = json!(0);
+        let found = done(&worker(), tool, options).await;
+        assert!(found["system"]["description"].is_string(), "{found:#}");
+        let missing = found["missing"].as_array().unwrap();
+        let of_last = missing
+            .iter()
+            .find(|it| it["mib"].as_str().unwrap().contains(last));
+        let why = of_last.unwrap()["why"].as_str().unwrap();
+        assert!(why.contains("stopped answering"), "{tool}: {why}");
+        // The one that is lost, a smaller one where it was large, and whether it is there at all.
+        let n_lost = n_asked.load(Ordering::Relaxed) - 5;
+        assert!((2..=3).contains(&n_lost), "{tool}: {n_lost}");
+    }
 }
