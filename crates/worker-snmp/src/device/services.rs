@@ -160,7 +160,7 @@ pub(crate) async fn ports(survey: &mut Survey<'_>, processes: &[ProcessInfo]) ->
         .optional_table("udpEndpointTable", &["udpEndpointProcess"])
         .await;
     found.extend(endpoints.rows().filter_map(|(index, row)| {
-        let (address, port) = inet_end(index)?;
+        let (address, port) = open_end(index)?;
         Some((
             (Protocol::Udp, port, address),
             pid(row, "udpEndpointProcess"),
@@ -218,10 +218,22 @@ async fn old_udp(survey: &mut Survey<'_>, has_new: bool) -> BTreeSet<(IpAddr, u1
         .collect()
 }
 
+/// The local end of a UDP endpoint that takes datagrams from everybody: one with a remote end is
+/// connected to it, and its remote port is not 0 (RFC 4113).
+fn open_end(index: &[u32]) -> Option<(IpAddr, u16)> {
+    let mut rest = Index::new(index);
+    let local = take_inet_end(&mut rest)?;
+    let is_connected = take_inet_end(&mut rest).is_some_and(|(_, port)| port != 0);
+    (!is_connected).then_some(local)
+}
+
+fn inet_end(index: &[u32]) -> Option<(IpAddr, u16)> {
+    take_inet_end(&mut Index::new(index))
+}
+
 /// An address of either version and a port at the front of an index. An address without bytes
 /// stands for all of either version (RFC 4022).
-fn inet_end(index: &[u32]) -> Option<(IpAddr, u16)> {
-    let mut index = Index::new(index);
+fn take_inet_end(index: &mut Index<'_>) -> Option<(IpAddr, u16)> {
     let kind = index.number()?;
     let octets = index.counted_octets()?;
     let address = match (octets.as_slice(), kind) {
@@ -255,6 +267,13 @@ mod tests {
         assert_eq!(inet_end(&[0, 0, 80]), Some((IpAddr::from([0; 16]), 80)));
         assert_eq!(inet_end(&[1, 4, 127, 0, 0, 1, 65_536]), None);
         assert_eq!(inet_end(&[1, 4, 127]), None);
+        let dns = Some(([10, 0, 0, 1].into(), 53));
+        let local = [1, 4, 10, 0, 0, 1, 53];
+        let end = |remote: &[u32]| open_end(&[&local[..], remote].concat());
+        assert_eq!(end(&[1, 4, 0, 0, 0, 0, 0, 7]), dns);
+        assert_eq!(end(&[0, 0, 0, 7]), dns);
+        assert_eq!(end(&[]), dns, "an agent that leaves the remote end out");
+        assert_eq!(end(&[1, 4, 10, 0, 0, 2, 3053, 7]), None);
         assert_eq!(
             ipv4_end(&[10, 0, 0, 1, 53, 9, 9]),
             Some(([10, 0, 0, 1].into(), 53))
