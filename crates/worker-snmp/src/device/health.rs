@@ -211,7 +211,9 @@ impl Cpu {
 
 fn average(percents: &[u64]) -> Option<f64> {
     let n_percents = u64::try_from(percents.len()).ok()?;
-    percent(percents.iter().sum(), n_percents.saturating_mul(100))
+    // A device may say anything.
+    let sum = percents.iter().copied().fold(0, u64::saturating_add);
+    percent(sum, n_percents.saturating_mul(100))
 }
 
 #[cfg(test)]
@@ -223,5 +225,6 @@ mod tests {
         assert_eq!(average(&[]), None);
         assert_eq!(average(&[10, 20]), Some(15.0));
         assert_eq!(average(&[1, 2, 2]), Some(1.6));
+        assert!(average(&[u64::MAX, u64::MAX]).is_some());
     }
 }

@@ -130,10 +130,10 @@ fn sensor(index: &[u32], row: &Row, names: Option<&Row>) -> Option<Sensor> {
 }
 
 /// The number of an `EntitySensorValue` (RFC 3433): the scale counts thousands from 9, which is
-/// one; the precision counts digits after the point.
+/// one, and ends at 17; the precision counts digits after the point, up to 9.
 fn scaled(value: i64, scale: i64, precision: i64) -> f64 {
-    let exponent = (scale - 9) * 3 - precision;
-    let exponent = i32::try_from(exponent.clamp(-60, 60)).unwrap_or_default();
+    let exponent = (scale.clamp(1, 17) - 9) * 3 - precision.clamp(-8, 9);
+    let exponent = i32::try_from(exponent).unwrap_or_default();
     // Division by a whole power of ten is exact to the last digit that can be shown.
     if exponent < 0 {
         float(value) / 10_f64.powi(-exponent)
@@ -162,5 +162,7 @@ mod tests {
         assert_eq!(scaled(12, 10, 0), 12_000.0);
         assert_eq!(scaled(-5, 9, 0), -5.0);
         assert!(scaled(1, i64::from(i32::MAX), 0).is_finite());
+        assert!(scaled(i64::MIN, i64::MAX, i64::MIN).is_finite());
+        assert!(scaled(i64::MAX, i64::MIN, i64::MAX).is_finite());
     }
 }
