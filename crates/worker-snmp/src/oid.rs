@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 /// Most sub-identifiers of an object identifier (RFC 2578, section 3.5).
 const MAX_ARCS: usize = 128;
+const TOO_MANY: &str = "it has more than 128 numbers";
+const NO_NUMBERS: &str = "it is not numbers of 32 bits with dots between them";
 
 /// An object identifier. The order is that in which agents answer GETNEXT.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -26,6 +28,18 @@ impl Oid {
     #[must_use]
     pub fn join(&self, more: &[u32]) -> Self {
         Self(Cow::Owned([self.arcs(), more].concat()))
+    }
+
+    /// This one with more numbers at its end, written with dots between them.
+    ///
+    /// # Errors
+    /// They are no numbers, or too many.
+    pub(crate) fn join_text(&self, more: &str) -> Result<Self, &'static str> {
+        let oid = self.join(&arcs(more).ok_or(NO_NUMBERS)?);
+        if oid.arcs().len() > MAX_ARCS {
+            return Err(TOO_MANY);
+        }
+        Ok(oid)
     }
 
     /// Whether `root` is this one or above it.
@@ -59,23 +73,25 @@ impl FromStr for Oid {
     /// Reads numbers with dots between them, and perhaps one before.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.strip_prefix('.').unwrap_or(text);
-        let arcs: Option<Vec<u32>> = text
-            .split('.')
-            .map(|arc| {
-                // `parse` would take a sign.
-                let is_number = arc.bytes().all(|byte| byte.is_ascii_digit());
-                is_number.then(|| arc.parse().ok()).flatten()
-            })
-            .collect();
-        let arcs = arcs.ok_or("it is not numbers of 32 bits with dots between them")?;
+        let arcs = arcs(text).ok_or(NO_NUMBERS)?;
         match arcs.as_slice() {
             [] | [_] => Err("it has fewer than two numbers"),
             [first, ..] if *first > 2 => Err("its first number is above 2"),
             [0 | 1, second, ..] if *second > 39 => Err("its second number is above 39"),
-            _ if arcs.len() > MAX_ARCS => Err("it has more than 128 numbers"),
+            _ if arcs.len() > MAX_ARCS => Err(TOO_MANY),
             _ => Ok(arcs.into()),
         }
     }
+}
+
+/// Numbers with dots between them.
+fn arcs(text: &str) -> Option<Vec<u32>> {
+    let arc = |arc: &str| {
+        // `parse` would take a sign.
+        let is_number = arc.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| arc.parse().ok()).flatten()
+    };
+    text.split('.').map(arc).collect()
 }
 
 impl fmt::Display for Oid {

@@ -234,10 +234,8 @@ pub(crate) fn resolve(text: &str) -> Result<Oid, String> {
             _ => object.oid.clone(),
         });
     };
-    let arcs = rest.split('.').map(|arc| arc.parse().ok());
-    let arcs: Option<Vec<u32>> = arcs.collect();
-    let arcs = arcs.ok_or("what follows the name is not numbers with dots between them")?;
-    Ok(object.oid.join(&arcs))
+    let joined = object.oid.join_text(rest);
+    joined.map_err(|why| format!("with what follows the name {why}"))
 }
 
 #[cfg(test)]
@@ -291,6 +289,8 @@ mod tests {
             "IP-MIB::ifDescr",
             "ifDescr.x",
             "ifDescr.",
+            "ifDescr.+1",
+            &format!("sysName{}", ".1".repeat(200)),
             "-Oq",
             "1.3.x",
         ] {
