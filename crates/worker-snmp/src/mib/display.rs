@@ -229,6 +229,7 @@ mod tests {
         let load = Value::Opaque(Bytes::from_static(&[0x9f, 0x78, 4, 0x3f, 0xc0, 0, 0]));
         check("laLoadFloat.1", load, "1.5");
         check("entLogicalCommunity.1", octets(b"hunter2"), "***");
+        check("snmpCommunityName.1.1", octets(b"hunter2"), "***");
     }
 
     #[test]
