@@ -250,7 +250,48 @@ pub(crate) fn days(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use worker::Scope;
+
     use super::*;
+    use crate::client::Version;
+    use crate::client::scripted::{Agent, reader};
+    use crate::error::AuthenticationFault;
+    use crate::value::Value;
+
+    /// What is missing of interfaces and their addresses, as MIB and reason.
+    async fn missing_of_interfaces(agent: Agent) -> Vec<(String, String)> {
+        let agent = agent
+            .with("1.3.6.1.2.1.1.3.0", Value::TimeTicks(100))
+            .with("1.3.6.1.2.1.2.2.1.8.1", Value::Integer(1));
+        let context = Context::for_test(Scope::default());
+        let mut survey = Survey::begin(&context, reader(agent), 2).await.unwrap();
+        let interfaces = interfaces::read(&mut survey).await;
+        assert_eq!(interfaces.len(), 1);
+        let missing = survey.into_missing().into_iter();
+        missing.map(|it| (it.mib, it.why)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_table_that_could_not_be_read_is_named_though_devices_may_lack_it() {
+        let prefixes = "1.3.6.1.2.1.4.32";
+        let fault = AuthenticationFault::AccessControl;
+        let agent = Agent::new(Version::V2c).refuses_from(prefixes, fault);
+        let agent = agent.with("1.3.6.1.2.1.4.34.1.3.1.4.10.0.0.1", Value::Integer(1));
+        let missing = missing_of_interfaces(agent).await;
+        let of = |mib: &str| missing.iter().find(|it| it.0 == mib).map(|it| &*it.1);
+        let why = of("IP-MIB ipAddressTable").unwrap();
+        assert!(why.contains("access control"), "{missing:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_deadline_cuts_off_is_named() {
+        let agent = Agent::new(Version::V2c).stalls_after(3);
+        let missing = missing_of_interfaces(agent).await;
+        let of = |mib: &str| missing.iter().find(|it| it.0 == mib).map(|it| &*it.1);
+        assert_eq!(of("IF-MIB ifXTable"), Some("the deadline came"));
+        let rest = of("IP-MIB ipAddrTable");
+        assert_eq!(rest, Some("not read: the deadline came"), "{missing:?}");
+    }
 
     #[test]
     fn numbers_are_said_as_people_say_them() {
