@@ -148,12 +148,11 @@ impl Reader {
                 }
                 Err(error) => return Err(error),
             };
-            match piece {
-                [oid] => answers.push(ask.without(oid, fault)),
-                _ => {
-                    let (first, rest) = piece.split_at(piece.len() / 2);
-                    waiting.extend([rest, first]);
-                }
+            if let [oid] = piece {
+                answers.push(ask.without(oid, fault));
+            } else {
+                let (first, rest) = piece.split_at(piece.len() / 2);
+                waiting.extend([rest, first]);
             }
         }
         Ok(answers)

@@ -218,7 +218,28 @@ fn average(percents: &[u64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use worker::{Context, Scope};
+
     use super::*;
+    use crate::client::Version;
+    use crate::client::scripted::{Agent, reader, text};
+    use crate::value::Value;
+
+    #[tokio::test]
+    async fn the_load_of_an_agent_without_processors_is_what_is_not_idle() {
+        let agent = Agent::new(Version::V2c)
+            .with("1.3.6.1.4.1.2021.10.1.3.1", text("0.25"))
+            .with("1.3.6.1.4.1.2021.11.9.0", Value::Integer(7))
+            .with("1.3.6.1.4.1.2021.11.10.0", Value::Integer(3))
+            .with("1.3.6.1.4.1.2021.11.11.0", Value::Integer(90));
+        let context = Context::for_test(Scope::default());
+        let mut survey = Survey::begin(&context, reader(agent), 1).await.unwrap();
+        let cpu = cpu(&mut survey).await;
+        assert_eq!(cpu.load_percent, Some(10.0));
+        assert_eq!((cpu.user_percent, cpu.system_percent), (Some(7), Some(3)));
+        assert_eq!(cpu.load_average, [0.25]);
+        assert_eq!(cpu.sources, ["UCD-SNMP-MIB"]);
+    }
 
     #[test]
     fn the_load_is_the_average_of_the_processors() {

@@ -1,6 +1,7 @@
 //! The host-level tools on a real host.
 
 use std::collections::BTreeSet;
+use std::net::{SocketAddr, UdpSocket};
 
 use serde_json::{Value, json};
 use testkit::snmp::{COMMUNITY, Snmpd, USERS};
@@ -38,9 +39,17 @@ async fn an_inventory_names_the_system_its_interfaces_and_storage() {
     }
 }
 
+/// Bytes that the agent says the first interface, which is the loopback one, has received.
+async fn in_bytes_of_loopback(agent: SocketAddr) -> u64 {
+    let lines = public("snmpget", agent, &["1.3.6.1.2.1.31.1.1.1.6.1"]).await;
+    let (_, value) = &lines[0];
+    value.strip_prefix("Counter64: ").unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn interfaces_have_addresses_speeds_and_wide_counters() {
     let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let before = in_bytes_of_loopback(snmpd.address()).await;
     let found = done(
         &worker,
         "snmp_interface_discovery",
@@ -57,26 +66,56 @@ async fn interfaces_have_addresses_speeds_and_wide_counters() {
     let addresses = lo["addresses"].as_array().unwrap();
     assert!(addresses.contains(&json!("127.0.0.1/8")), "{addresses:?}");
     assert_eq!(lo["counters"]["bits"], 64);
-    assert!(lo["counters"]["in_bytes"].as_u64().unwrap() > 0);
+    let after = in_bytes_of_loopback(snmpd.address()).await;
+    let in_bytes = lo["counters"]["in_bytes"].as_u64().unwrap();
+    assert_eq!(lo["index"], 1);
+    assert!(before > 0 && (before..=after).contains(&in_bytes), "{lo}");
     assert_eq!(lo["mtu"], 65_536);
     assert_eq!(found["total"], interfaces.len());
+}
+
+/// Load averages as the agent prints them.
+async fn load_averages(agent: SocketAddr) -> Vec<String> {
+    let walked = public("snmpbulkwalk", agent, &["1.3.6.1.4.1.2021.10.1.3"]).await;
+    walked.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Processors and load are those that the agent has, and those it has not are missing.
+async fn assert_cpu(found: &Value, agent: SocketAddr, averages: &[String]) {
+    let cpu = &found["cpu"];
+    let processors = public("snmpbulkwalk", agent, &["1.3.6.1.2.1.25.3.3.1.2"]).await;
+    let told = cpu["processors"].as_array().unwrap();
+    // An agent that has just started has no load of a minute yet; it may have it a moment later.
+    assert!(told.is_empty() || told.len() == processors.len(), "{cpu}");
+    let missing = texts(&found["missing"], "mib");
+    let lacks = missing.iter().any(|mib| mib.contains("hrProcessorTable"));
+    assert_eq!(lacks, told.is_empty(), "{missing:?}");
+    assert!(!processors.is_empty() || told.is_empty(), "{cpu}");
+    let hexadecimal = |load: &Value| {
+        let text = format!("{:.2}", load.as_f64().unwrap());
+        let bytes: Vec<String> = text.bytes().map(|byte| format!("{byte:02X}")).collect();
+        format!("Hex-STRING: {}", bytes.join(" "))
+    };
+    let loads = cpu["load_average"].as_array().unwrap();
+    assert_eq!(loads.len(), 3, "{cpu}");
+    let later = load_averages(agent).await;
+    for (n, load) in loads.iter().enumerate() {
+        let load = hexadecimal(load);
+        assert!(load == averages[n] || load == later[n], "{n} {load}");
+    }
 }
 
 #[tokio::test]
 async fn health_is_that_of_this_host() {
     let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let averages = load_averages(snmpd.address()).await;
     let found = done(
         &worker,
         "snmp_system_health",
         v2c(snmpd.address(), COMMUNITY),
     )
     .await;
-    let cpu = &found["cpu"];
-    // An agent that has just started has no load of a minute yet, and says so.
-    let missing = texts(&found["missing"], "mib");
-    let lacks = missing.iter().any(|mib| mib.contains("hrProcessorTable"));
-    assert!(lacks || cpu["load_percent"].is_f64(), "{cpu}");
-    assert_eq!(cpu["load_average"].as_array().unwrap().len(), 3);
+    assert_cpu(&found, snmpd.address(), &averages).await;
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total = meminfo
         .lines()
@@ -111,6 +150,9 @@ async fn services_are_processes_ports_and_software() {
     let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let open = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let connected = UdpSocket::bind("127.0.0.1:0").unwrap();
+    connected.connect(open.local_addr().unwrap()).unwrap();
     let mut options = v2c(snmpd.address(), COMMUNITY);
     options["limit"] = json!(1000);
     let found = done(&worker, "snmp_service_discovery", options.clone()).await;
@@ -122,6 +164,8 @@ async fn services_are_processes_ports_and_software() {
     };
     assert!(listens("tcp", port), "{}", found["ports"]);
     assert!(listens("udp", snmpd.address().port()), "{}", found["ports"]);
+    assert!(listens("udp", open.local_addr().unwrap().port()));
+    assert!(!listens("udp", connected.local_addr().unwrap().port()));
     let pid = u64::from(snmpd.process().pid());
     let processes = found["processes"].as_array().unwrap();
     let process = processes.iter().find(|it| it["pid"] == pid).unwrap();
@@ -142,6 +186,21 @@ async fn services_are_processes_ports_and_software() {
             .unwrap()
             .contains("snmpd.conf")
     );
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_authentication_error_of_a_host_tool_too() {
+    let snmpd = Snmpd::start().await.unwrap();
+    let user = USERS.iter().find(|user| user.name == "sha256-aes").unwrap();
+    for wrong in ["authKey", "privKey"] {
+        let mut options = v3(snmpd.address(), user);
+        options[wrong] = json!("wrong-password");
+        options["timeout"] = json!(2000);
+        let error = failed(&worker(), "snmp_device_inventory", options).await;
+        assert_eq!(error["code"], "authentication_failed", "{wrong}: {error}");
+        assert!(error.to_string().contains(wrong), "{error}");
+        assert!(!error.to_string().contains("wrong-password"), "{error}");
+    }
 }
 
 #[tokio::test]

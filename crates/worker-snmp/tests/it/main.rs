@@ -14,5 +14,6 @@ mod discover;
 mod hosts;
 mod net_snmp;
 mod sessions;
+mod tables;
 mod topology;
 mod values;

@@ -1,7 +1,11 @@
 //! Values, value by value as net-snmp's tools print them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use testkit::snmp::{BulkLimit, COMMUNITY, Refusal, Snmpd, Snmpsim, USERS};
+use testkit::snmp::{BulkLimit, COMMUNITY, Fate, Refusal, Relay, Snmpd, Snmpsim, USERS};
 use worker::Worker;
 
 use crate::call::{done, session, worker};
@@ -29,7 +33,7 @@ fn lines(values: &Value) -> Vec<Line> {
 }
 
 /// Both say the same; of what moves, the same places.
-fn assert_same(ours: &[Line], theirs: &[Line], what: &str) {
+pub(crate) fn assert_same(ours: &[Line], theirs: &[Line], what: &str) {
     let places = |lines: &[Line]| lines.iter().map(|(oid, _)| oid.clone()).collect::<Vec<_>>();
     assert_eq!(places(ours), places(theirs), "{what}");
     for (ours, theirs) in ours.iter().zip(theirs) {
@@ -150,7 +154,6 @@ async fn an_agent_that_refuses_large_requests_gives_the_same_walk_and_table() {
         (Refusal::GenErr, 1),
         (Refusal::GenErr, 0),
         (Refusal::Silence, 5),
-        (Refusal::Silence, 0),
     ] {
         let what = format!("{refusal:?} above {most}");
         let weak = BulkLimit::start(agent, most, refusal).await.unwrap();
@@ -210,41 +213,54 @@ async fn walks_in_circles_and_broken_objects_end_with_a_note() {
 }
 
 #[tokio::test]
-async fn a_table_has_every_cell_that_a_walk_has() {
-    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
-    let agent = snmpd.address();
-    let arguments = session(&worker, v2c(agent, COMMUNITY)).await;
-    for (name, root) in [
-        ("ifTable", "1.3.6.1.2.1.2.2"),
-        ("hrStorageTable", "1.3.6.1.2.1.25.2.3"),
-    ] {
-        let walked = public("snmpbulkwalk", agent, &[root]).await;
-        let mut by_name = arguments.clone();
-        by_name["oid"] = json!(name);
-        by_name["limit"] = json!(1000);
-        let by_name = done(&worker, "snmp_table", by_name).await;
-        let mut by_number = arguments.clone();
-        by_number["oid"] = json!(root);
-        by_number["limit"] = json!(1000);
-        assert_eq!(done(&worker, "snmp_table", by_number).await["table"], name);
-        let rows = by_name["rows"].as_array().unwrap();
-        let cells = rows
-            .iter()
-            .map(|row| row["cells"].as_object().unwrap().len());
-        assert_eq!(cells.sum::<usize>(), walked.len(), "{name}");
-        assert_eq!(by_name["total"], rows.len());
+async fn get_and_get_next_of_every_object_of_a_device_give_what_net_snmp_gives() {
+    let (simulator, worker) = (Snmpsim::start().await.unwrap(), worker());
+    let agent = simulator.address();
+    for device in ["cdp", "printer"] {
+        let walked = over_v2c("snmpbulkwalk", agent, device, &["1.3.6.1"]).await;
+        assert!(walked.len() > 50, "{device}");
+        let oids: Vec<&str> = walked.iter().map(|(oid, _)| oid.as_str()).collect();
+        let mut arguments = session(&worker, v2c(agent, device)).await;
+        for batch in oids.chunks(60) {
+            arguments["oids"] = json!(batch);
+            for (ours, theirs) in [("snmp_get", "snmpget"), ("snmp_get_next", "snmpgetnext")] {
+                let mut got = lines(&done(&worker, ours, arguments.clone()).await);
+                // net-snmp's tools print this in words.
+                got.retain(|(_, value)| value != "endOfMibView");
+                let expected = over_v2c(theirs, agent, device, batch).await;
+                assert!(expected.len() + 1 >= batch.len(), "{device} {theirs}");
+                assert_eq!(got, expected, "{device} {ours}");
+            }
+        }
     }
-    let mut unknown = arguments.clone();
-    unknown["oid"] = json!("1.3.6.1.6.3.15.1.2.2");
-    let table = done(&worker, "snmp_table", unknown).await;
-    assert!(table["columns"].as_array().unwrap().len() > 3, "{table:#}");
-    let mut none = arguments.clone();
-    none["oid"] = json!("lldpRemTable");
-    assert_eq!(done(&worker, "snmp_table", none).await["total"], 0);
-    let mut one = arguments;
-    one["oid"] = json!("ifDescr");
-    let one = done(&worker, "snmp_table", one).await;
-    assert_eq!(one["columns"], json!(["ifDescr"]));
-    assert_eq!(one["rows"][0]["key"], json!({ "ifIndex": "1" }));
-    assert_eq!(one["rows"][0]["cells"]["ifDescr"]["display"], "lo");
+}
+
+#[tokio::test]
+async fn a_timeout_is_that_of_each_request_and_not_of_a_walk() {
+    let (simulator, worker) = (Snmpsim::start().await.unwrap(), worker());
+    let expected = over_v2c("snmpbulkwalk", simulator.address(), "switch", &["1.3.6.1"]).await;
+    let timeout = Duration::from_secs(1);
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&n_asked);
+    // The first copy of every third request is lost, and the one after it is the second copy.
+    let slow = Relay::start(simulator.address(), move |_| {
+        match asked.fetch_add(1, Ordering::Relaxed) % 4 {
+            2 => Fate::Lost,
+            _ => Fate::Passed(timeout.mul_f64(0.6)),
+        }
+    });
+    let slow = slow.await.unwrap();
+    let mut options = v2c(slow.address(), "switch");
+    options["timeout"] = json!(timeout.as_millis());
+    options["retries"] = json!(2);
+    let mut arguments = session(&worker, options).await;
+    arguments["oid"] = json!("1.3.6.1");
+    n_asked.store(0, Ordering::Relaxed);
+    let (ours, last) = walk(&worker, arguments, 10_000).await;
+    assert_same(&ours, &expected, "slow");
+    assert!(
+        last["note"].is_null() && last["truncated"] == false,
+        "{last:#}"
+    );
+    assert!(n_asked.load(Ordering::Relaxed) > 10, "that is a long walk");
 }
