@@ -4,7 +4,7 @@
 //! of open sessions. Of those that were closed at this worker it keeps who they were until they
 //! would have expired, because a sealed identifier cannot be called back.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -71,7 +71,8 @@ pub(crate) struct Sessions {
     is_shared: bool,
     /// Sessions of another site are none here, even under the same key.
     site: String,
-    closed: Mutex<BTreeSet<(SystemTime, String)>>,
+    /// Until when each session that was closed here is remembered.
+    closed: Mutex<HashMap<String, SystemTime>>,
 }
 
 /// A new session.
@@ -138,8 +139,7 @@ impl Sessions {
     /// that another worker made under a key that is not known here.
     pub(crate) fn open(&self, id: &SessionId) -> Result<Target, ToolError> {
         let payload = self.payload(id)?;
-        let is_closed = self.lock().iter().any(|(_, closed)| *closed == payload.id);
-        if is_closed {
+        if self.lock().contains_key(&payload.id) {
             return Err(over("the session was closed"));
         }
         Ok(payload.target)
@@ -153,15 +153,18 @@ impl Sessions {
         let payload = self.payload(id)?;
         let now = SystemTime::now();
         let mut closed = self.lock();
-        if closed.iter().any(|(_, other)| *other == payload.id) {
+        if closed.contains_key(&payload.id) {
             return Ok(false);
         }
-        // No session lives longer than this from now, so it is remembered for long enough.
-        closed.insert((now + MAX_LIFETIME, payload.id));
-        closed.retain(|(until, _)| *until > now);
-        if closed.len() > MOST_CLOSED {
-            closed.pop_first();
+        closed.retain(|_, until| *until > now);
+        if closed.len() >= MOST_CLOSED {
+            let first = closed.iter().min_by_key(|(_, until)| **until);
+            if let Some(first) = first.map(|(id, _)| id.clone()) {
+                closed.remove(&first);
+            }
         }
+        // No session lives longer than this from now, so it is remembered for long enough.
+        closed.insert(payload.id, now + MAX_LIFETIME);
         Ok(true)
     }
 
@@ -187,7 +190,7 @@ impl Sessions {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<(SystemTime, String)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, SystemTime>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
