@@ -48,37 +48,45 @@ pub(crate) fn step(n_done: usize) -> f64 {
     u32::try_from(n_done).unwrap_or(u32::MAX).into()
 }
 
-/// One value more than the limit, if there are so many; and why there are fewer than there could
-/// be.
+/// One value more than the limit, if there are so many, each as what `made` makes of it; and why
+/// there are fewer than there could be.
 ///
 /// # Errors
 /// What went wrong before there was any value.
-pub(crate) async fn walk(
+pub(crate) async fn walk<T>(
     context: &Context,
     walk: &mut Walk,
     limit: usize,
-) -> Result<(Vec<VarBind>, Option<String>), ToolError> {
+    made: impl Fn(VarBind) -> T,
+) -> Result<(Vec<T>, Option<String>), ToolError> {
     let end = end(context);
-    let mut values: Vec<VarBind> = Vec::new();
+    let mut all: Vec<T> = Vec::new();
+    let mut batch: Vec<VarBind> = Vec::new();
     let mut n_bytes = 0;
-    while values.len() <= limit {
-        match timeout_at(end, walk.next()).await {
-            Ok(Ok(Some(batch))) => {
-                n_bytes += batch.iter().map(VarBind::size).sum::<usize>();
-                values.extend(batch);
-            }
-            Ok(Ok(None)) => break,
-            Ok(Err(error)) if values.is_empty() => return Err(error.into()),
-            Ok(Err(error)) => return Ok((values, Some(Stop::Failed(error).to_string()))),
-            Err(_) => return Ok((values, Some(Stop::Deadline.to_string()))),
+    let why = loop {
+        if all.len() + batch.len() > limit {
+            break None;
         }
-        let message = format!("{} values, at {}", values.len(), walk.position());
-        context.progress(step(values.len()), None, message);
+        // Something is made of what came last while the agent looks for what comes next.
+        let making = async { all.extend(batch.drain(..).map(&made)) };
+        let (next, ()) = tokio::join!(biased; timeout_at(end, walk.next()), making);
+        match next {
+            Ok(Ok(Some(values))) => batch = values,
+            Ok(Ok(None)) => break None,
+            Ok(Err(error)) if all.is_empty() => return Err(error.into()),
+            Ok(Err(error)) => break Some(Stop::Failed(error).to_string()),
+            Err(_) => break Some(Stop::Deadline.to_string()),
+        }
+        n_bytes += batch.iter().map(VarBind::size).sum::<usize>();
+        let n_values = all.len() + batch.len();
+        let message = format!("{n_values} values, at {}", walk.position());
+        context.progress(step(n_values), None, message);
         if n_bytes > MOST_BYTES {
-            return Ok((values, Some(TOO_LARGE.to_owned())));
+            break Some(TOO_LARGE.to_owned());
         }
-    }
-    Ok((values, walk.note().map(str::to_owned)))
+    };
+    all.extend(batch.into_iter().map(&made));
+    Ok((all, why.or_else(|| walk.note().map(str::to_owned))))
 }
 
 /// What there is of a table by `end`, and why there is no more; `tell` is called with the number of
@@ -128,7 +136,9 @@ mod tests {
 
     async fn walked(agent: Agent) -> (usize, Option<String>) {
         let mut steps = reader(agent).walk(root());
-        let (values, why) = walk(&context(), &mut steps, 10_000).await.unwrap();
+        let (values, why) = walk(&context(), &mut steps, 10_000, |value| value)
+            .await
+            .unwrap();
         (values.len(), why)
     }
 

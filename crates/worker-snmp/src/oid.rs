@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,6 +52,13 @@ impl Oid {
     #[must_use]
     pub fn after(&self, root: &Self) -> Option<&[u32]> {
         self.arcs().strip_prefix(root.arcs())
+    }
+}
+
+/// So that places in a tree of them can be looked up by numbers alone; the order is the same.
+impl Borrow<[u32]> for Oid {
+    fn borrow(&self) -> &[u32] {
+        self.arcs()
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::mib;
-use crate::value::VarBind;
+use crate::value::{Value, VarBind};
 
 /// One value that an agent gave.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -37,21 +37,23 @@ pub(crate) struct Cell {
 }
 
 impl From<&VarBind> for Reading {
-    fn from(varbind: &VarBind) -> Self {
+    fn from(VarBind { oid, value }: &VarBind) -> Self {
+        let found = mib::lookup(oid);
         Self {
-            oid: varbind.oid.to_string(),
-            name: mib::name(&varbind.oid),
-            cell: Cell::from(varbind),
+            oid: oid.to_string(),
+            name: found.and_then(|(object, rest)| object.name_with(rest)),
+            cell: Cell::new(found.map(|(object, _)| object), value),
         }
     }
 }
 
-impl From<&VarBind> for Cell {
-    fn from(varbind: &VarBind) -> Self {
+impl Cell {
+    /// A value of an object, where that is known.
+    pub(crate) fn new(object: Option<&mib::Object>, value: &Value) -> Self {
         Self {
-            kind: varbind.value.kind(),
-            raw: mib::raw(varbind),
-            display: mib::display(varbind),
+            kind: value.kind(),
+            raw: mib::raw(object, value),
+            display: mib::display(object, value),
         }
     }
 }

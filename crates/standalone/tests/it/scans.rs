@@ -211,7 +211,7 @@ async fn walk_and_table_and_inventory_say_how_far_they_are() {
     let table = json!({ "sessionId": session, "oid": "ifTable" });
     for (tool, arguments, said) in [
         ("snmp_walk", walk, " values, at 1.3.6.1.2.1."),
-        ("snmp_table", table, "reading ifTable"),
+        ("snmp_table", table, " values of ifTable"),
         ("snmp_device_inventory", options, "reading "),
     ] {
         let reply = gateway

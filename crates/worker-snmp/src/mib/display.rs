@@ -4,15 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::{Form, lookup, name};
+use super::{Form, Object, name};
 use crate::client::Index;
-use crate::value::{Value, VarBind};
+use crate::value::Value;
 
-/// What a value says, for people: enumerations by name, times, addresses, units.
-pub(crate) fn display(varbind: &VarBind) -> String {
-    let object = lookup(&varbind.oid).map(|(object, _)| object);
+/// What a value of an object says, for people: enumerations by name, times, addresses, units.
+pub(crate) fn display(object: Option<&Object>, value: &Value) -> String {
     let form = object.map_or(&Form::Plain, |object| &object.form);
-    let value = &varbind.value;
     let by_form = match form {
         Form::Hidden => Some("***".to_owned()),
         Form::Enum(_) | Form::Truth => value.number().map(|number| {
@@ -31,12 +29,11 @@ pub(crate) fn display(varbind: &VarBind) -> String {
 
 /// The value itself as JSON: a number, or text. Bytes that are not text are `0x` and hexadecimal
 /// digits, and text that begins so is written like that too, so that nothing is unclear.
-pub(crate) fn raw(varbind: &VarBind) -> Json {
-    let object = lookup(&varbind.oid).map(|(object, _)| object);
+pub(crate) fn raw(object: Option<&Object>, value: &Value) -> Json {
     if object.is_some_and(|object| object.form == Form::Hidden) {
         return Json::Null;
     }
-    match &varbind.value {
+    match value {
         Value::Integer(number) => (*number).into(),
         Value::Counter32(number) | Value::Gauge32(number) | Value::TimeTicks(number) => {
             (*number).into()
@@ -177,13 +174,13 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::resolve;
+    use super::super::{lookup, resolve};
     use super::*;
     use crate::Oid;
 
-    fn at(place: &str, value: Value) -> VarBind {
+    fn object(place: &str) -> Option<&'static Object> {
         let oid = resolve(place).unwrap();
-        VarBind { oid, value }
+        lookup(&oid).map(|(object, _)| object)
     }
 
     fn octets(bytes: &'static [u8]) -> Value {
@@ -193,7 +190,7 @@ mod tests {
     #[test]
     fn values_are_said_as_people_say_them() {
         let check = |place: &str, value: Value, expected: &str| {
-            assert_eq!(display(&at(place, value)), expected, "{place}");
+            assert_eq!(display(object(place), &value), expected, "{place}");
         };
         check("ifOperStatus.1", Value::Integer(1), "up(1)");
         check("ifOperStatus.1", Value::Integer(99), "99");
@@ -235,7 +232,7 @@ mod tests {
     #[test]
     fn raw_values_are_never_unclear() {
         let check = |value: Value, expected: Json| {
-            assert_eq!(raw(&at("1.3.6.1.4.1.1.1", value)), expected);
+            assert_eq!(raw(object("1.3.6.1.4.1.1.1"), &value), expected);
         };
         check(octets(b"text"), json!("text"));
         check(octets(b"0xff"), json!("0x30786666"));
@@ -244,8 +241,8 @@ mod tests {
         check(Value::Counter64(u64::MAX), json!(u64::MAX));
         check(Value::Integer(-1), json!(-1));
         check(Value::NoSuchObject, Json::Null);
-        let community = at("entLogicalCommunity.1", octets(b"hunter2"));
-        assert_eq!(raw(&community), Json::Null);
+        let community = object("entLogicalCommunity.1");
+        assert_eq!(raw(community, &octets(b"hunter2")), Json::Null);
     }
 
     proptest! {
@@ -256,8 +253,8 @@ mod tests {
                 "laLoadFloat.1", "lldpRemSysCapEnabled.1", "lldpRemChassisId.1", "ifIndex.1",
             ] {
                 for value in [Value::Octets(bytes.clone().into()), Value::Opaque(bytes.clone().into())] {
-                    let varbind = at(place, value);
-                    let _ = (display(&varbind), raw(&varbind));
+                    let object = object(place);
+                    let _ = (display(object, &value), raw(object, &value));
                 }
             }
         }

@@ -7,6 +7,8 @@ mod display;
 mod parse;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::ops::Bound;
 use std::sync::LazyLock;
 
 use crate::Oid;
@@ -106,6 +108,19 @@ impl Object {
         found.map(|(_, name)| *name)
     }
 
+    /// The full name of what follows it by these numbers; `None` where it is only a root.
+    pub(crate) fn name_with(&self, rest: &[u32]) -> Option<String> {
+        if self.role == Role::Node && !rest.is_empty() {
+            return None;
+        }
+        let mut name = [self.module, "::", self.name].concat();
+        for arc in rest {
+            // Writing to a String cannot fail.
+            let _ = write!(name, ".{arc}");
+        }
+        Some(name)
+    }
+
     /// The parts of the index of a table; none of what is no table.
     pub(crate) fn index(&self) -> &[IndexPart] {
         match &self.role {
@@ -160,24 +175,26 @@ pub(crate) fn table_at(oid: &Oid) -> Option<&'static Object> {
 }
 
 /// The known object that an object identifier lies in, and what follows.
-pub(crate) fn lookup(oid: &Oid) -> Option<(&'static Object, Vec<u32>)> {
-    let arcs = oid.arcs();
-    (1..=arcs.len()).rev().find_map(|n_arcs| {
-        let above = Oid::from(&arcs[..n_arcs]);
-        let object = REGISTRY.by_oid.get(&above)?;
-        Some((object, arcs[n_arcs..].to_vec()))
-    })
+pub(crate) fn lookup(oid: &Oid) -> Option<(&'static Object, &[u32])> {
+    let mut above = oid.arcs();
+    loop {
+        let up_to = (Bound::Unbounded, Bound::Included(above));
+        let (_, object) = REGISTRY.by_oid.range::<[u32], _>(up_to).next_back()?;
+        if let Some(rest) = oid.after(&object.oid) {
+            return Some((object, rest));
+        }
+        // Whatever is above both stands before the first number in which they differ.
+        let arcs = object.oid.arcs().iter();
+        let n_common = arcs.zip(above).take_while(|(a, b)| a == b).count();
+        above = &above[..n_common];
+    }
 }
 
 /// The name of an object identifier: `IF-MIB::ifDescr.3`. `None` where only a root such as
 /// `enterprises` is known of it.
 pub(crate) fn name(oid: &Oid) -> Option<String> {
     let (object, rest) = lookup(oid)?;
-    if object.role == Role::Node && !rest.is_empty() {
-        return None;
-    }
-    let name = format!("{}::{}", object.module, object.name);
-    Some(rest.iter().fold(name, |name, arc| format!("{name}.{arc}")))
+    object.name_with(rest)
 }
 
 /// The name of an object identifier, or its numbers.
@@ -296,6 +313,40 @@ mod tests {
         ] {
             assert!(resolve(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_an_object_identifier_lies_in_is_the_deepest_that_is_known() {
+        let all: Vec<&Oid> = REGISTRY.by_oid.keys().collect();
+        let deepest = |oid: &Oid| {
+            let above = all.iter().filter(|it| oid.is_in(it));
+            above
+                .max_by_key(|it| it.arcs().len())
+                .map(|it| (*it).clone())
+        };
+        let found = |oid: &Oid| {
+            let (object, rest) = lookup(oid)?;
+            assert_eq!(&object.oid.join(rest), oid);
+            Some(object.oid.clone())
+        };
+        for known in &all {
+            // Itself, what is below it, beside it, above it, and behind all that is below it.
+            let (last, above) = known.arcs().split_last().unwrap();
+            let above = Oid::from(above);
+            for oid in [
+                known.join(&[]),
+                known.join(&[0]),
+                known.join(&[u32::MAX, 7]),
+                above.join(&[last.wrapping_add(1), 3]),
+                above.join(&[last.wrapping_sub(1)]),
+                above,
+            ] {
+                assert_eq!(found(&oid), deepest(&oid), "{oid}");
+            }
+        }
+        assert_eq!(lookup(&Oid::new(&[])), None);
+        assert_eq!(lookup(&Oid::new(&[0])), None);
+        assert_eq!(lookup(&Oid::new(&[2, 999])), None);
     }
 
     #[test]

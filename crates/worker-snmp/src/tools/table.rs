@@ -202,7 +202,8 @@ async fn unknown(
     root: &Oid,
 ) -> Result<(Plan, Table), ToolError> {
     let mut walk = reader.walk(root.clone());
-    let (mut values, stopped) = collect::walk(context, &mut walk, MOST_VALUES).await?;
+    let (mut values, stopped) =
+        collect::walk(context, &mut walk, MOST_VALUES, |value| value).await?;
     let is_cut = values.len() > MOST_VALUES;
     values.truncate(MOST_VALUES);
     let (plan, mut table) = by_column(root, values);
@@ -248,9 +249,10 @@ fn rows(reader: &Reader, plan: &Plan, table: &Table, page: &Page) -> Result<Answ
     let paged = paginate(page, table.rows().collect())?;
     let row = |(index, row): (&[u32], &crate::client::Row)| {
         let cell = |(name, oid): &(String, Oid)| {
-            let value = row.get(name)?.clone();
+            let value = row.get(name)?;
             let oid = oid.join(index);
-            Some((name.clone(), Cell::from(&VarBind { oid, value })))
+            let object = mib::lookup(&oid).map(|(object, _)| object);
+            Some((name.clone(), Cell::new(object, value)))
         };
         TableRow {
             index: dotted(index),

@@ -11,7 +11,7 @@ use worker::{Context, Summary, Tool};
 use crate::client::{Reader, Walk};
 use crate::reading::Reading;
 use crate::session::{SessionId, Sessions};
-use crate::{Oid, VarBind, agent, collect, markdown, tools};
+use crate::{Oid, agent, collect, markdown, tools};
 
 /// Beginning of every cursor; the last object of the page follows.
 const CURSOR: &str = "after-";
@@ -87,7 +87,9 @@ async fn run(
         Some(position) => reader.walk_from(root.clone(), position),
         None => reader.walk(root.clone()),
     };
-    let (mut values, stopped) = collect::walk(&context, &mut walk, arguments.limit).await?;
+    let reading = |value| Reading::from(&value);
+    let (mut values, stopped) =
+        collect::walk(&context, &mut walk, arguments.limit, reading).await?;
     if values.is_empty() && is_first && stopped.is_none() {
         values = instance(&reader, &root).await?;
     }
@@ -101,10 +103,10 @@ async fn run(
 }
 
 /// The object itself where nothing is below it.
-async fn instance(reader: &Reader, root: &Oid) -> Result<Vec<VarBind>, ToolError> {
+async fn instance(reader: &Reader, root: &Oid) -> Result<Vec<Reading>, ToolError> {
     let mut values = reader.get(std::slice::from_ref(root)).await?;
     values.retain(|value| !value.value.is_absent());
-    Ok(values)
+    Ok(values.iter().map(Reading::from).collect())
 }
 
 fn start(cursor: Option<&str>, root: &Oid) -> Result<Option<Oid>, ToolError> {
@@ -131,7 +133,7 @@ impl Walked {
         reader: &Reader,
         walk: &Walk,
         limit: usize,
-        mut values: Vec<VarBind>,
+        mut values: Vec<Reading>,
         note: Option<String>,
     ) -> Self {
         let is_cut = values.len() > limit;
@@ -144,7 +146,7 @@ impl Walked {
             root: walk.root().to_string(),
             truncated: is_cut || note.is_some(),
             next_cursor: last.map(|last| format!("{CURSOR}{}", last.oid)),
-            values: values.iter().map(Reading::from).collect(),
+            values,
             note: note.filter(|_| !is_cut),
         }
     }
