@@ -9,8 +9,9 @@ use protocol::ToolError;
 use tokio::time::{Instant, timeout_at};
 use worker::Context;
 
+use crate::Error;
 use crate::client::{Columns, MOST_BYTES, TOO_LARGE, Table, Walk};
-use crate::{Error, VarBind};
+use crate::value::VarBind;
 
 /// What is left of the deadline when a call gives what it has; of a short one a quarter.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
@@ -115,9 +116,10 @@ mod tests {
     use worker::Scope;
 
     use super::*;
+    use crate::Oid;
     use crate::client::scripted::{Agent, reader};
     use crate::client::{Column, Version};
-    use crate::{Oid, Value};
+    use crate::value::Value;
 
     /// A table of one column.
     fn agent(n_rows: i32, value: &Value) -> Agent {

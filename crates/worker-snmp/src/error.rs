@@ -137,7 +137,7 @@ impl Status {
 
 /// Why an agent that answers gives no value of an object that it was asked for alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ThisError)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It says that it cannot.
     #[error(transparent)]
     Status(#[from] Status),

@@ -10,12 +10,12 @@
 //!
 //! It is *not* a MIB compiler, and it never writes to an agent.
 //!
-//! The way in is [`worker()`]; what asks an agent is [`client`]. To add a tool: a module under
-//! `tools` with its argument type, its output type and `fn tool() -> Tool`, and one line in
-//! [`worker()`]. To add names of a MIB: lines in `mib/names/`.
+//! The way in is [`worker()`]; what asks an agent is the module `client`. To add a tool: a
+//! module under `tools` with its argument type, its output type and `fn tool() -> Tool`, and one
+//! line in [`worker()`]. To add names of a MIB: lines in `mib/names/`.
 
 mod agent;
-pub mod client;
+mod client;
 mod collect;
 mod device;
 mod error;
@@ -39,11 +39,8 @@ use worker::{HostIdentity, Scope, Worker};
 
 use session::Sessions;
 
-pub use error::{AuthenticationFault, Error, Fault, Status};
-pub use mib::{date_and_time, mac};
+pub use error::{AuthenticationFault, Error, Status};
 pub use oid::Oid;
-pub use options::{AccessOptions, SessionOptions};
-pub use value::{Value, VarBind};
 
 /// Calls that one consumer runs at once by default: they mostly wait for agents.
 const PREFETCH: NonZeroU16 = match NonZeroU16::new(64) {

@@ -15,61 +15,61 @@ use crate::client::{
 /// Which agent, and how to speak with it; flattened into the arguments of tools.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SessionOptions {
+pub(crate) struct SessionOptions {
     /// Host that the agent runs on. Of a name with several addresses the first that answers is
     /// used.
-    pub host: Host,
+    pub(crate) host: Host,
     /// How to speak with it.
     #[serde(flatten)]
-    pub access: AccessOptions,
+    pub(crate) access: AccessOptions,
 }
 
 /// How to speak with an agent; flattened into the arguments of tools.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct AccessOptions {
+pub(crate) struct AccessOptions {
     /// UDP port of the agent.
     #[serde(default = "default_port")]
     #[schemars(range(min = 1, max = 65535))]
-    pub port: NonZeroU16,
+    pub(crate) port: NonZeroU16,
     /// Version of the protocol; 3 needs `user`.
     #[serde(default)]
-    pub version: Version,
+    pub(crate) version: Version,
     /// Community of version 1 or 2c. Without it `public`.
     #[serde(default)]
     #[schemars(with = "Option<String>", length(min = 1, max = 255), extend("writeOnly" = true))]
-    pub community: Option<Secret>,
+    pub(crate) community: Option<Secret>,
     /// Milliseconds to wait for one answer.
     #[serde(default = "default_timeout")]
     #[schemars(range(min = 50, max = 60000))]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
     /// How often a request is sent again when it is not answered.
     #[serde(default = "default_retries")]
     #[schemars(range(min = 0, max = 10))]
-    pub retries: u32,
+    pub(crate) retries: u32,
     /// User of version 3.
     #[serde(default)]
     #[schemars(length(min = 1, max = 32))]
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Context of version 3 to read from; mostly empty.
     #[serde(default)]
     #[schemars(length(max = 255))]
-    pub context_name: Option<String>,
+    pub(crate) context_name: Option<String>,
     /// How version 3 authenticates; needs `authKey`.
     #[serde(default)]
-    pub auth_protocol: Option<AuthProtocol>,
+    pub(crate) auth_protocol: Option<AuthProtocol>,
     /// Password of `authProtocol`.
     #[serde(default)]
     #[schemars(with = "Option<String>", length(min = 8, max = 255), extend("writeOnly" = true))]
-    pub auth_key: Option<Secret>,
+    pub(crate) auth_key: Option<Secret>,
     /// How version 3 encrypts; needs `privKey` and `authKey`. aes192c and aes256c extend keys as
     /// Cisco does, the others as net-snmp does.
     #[serde(default)]
-    pub priv_protocol: Option<PrivProtocol>,
+    pub(crate) priv_protocol: Option<PrivProtocol>,
     /// Password of `privProtocol`.
     #[serde(default)]
     #[schemars(with = "Option<String>", length(min = 8, max = 255), extend("writeOnly" = true))]
-    pub priv_key: Option<Secret>,
+    pub(crate) priv_key: Option<Secret>,
 }
 
 /// What stands in a sealed session: all of [`SessionOptions`], checked.
@@ -86,7 +86,7 @@ impl AccessOptions {
     ///
     /// # Errors
     /// `invalid_arguments` for options that do not go together, naming them.
-    pub fn access(&self) -> Result<Access, ToolError> {
+    pub(crate) fn access(&self) -> Result<Access, ToolError> {
         Ok(Access::new(self.credentials()?, self.timing()))
     }
 

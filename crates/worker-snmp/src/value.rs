@@ -9,7 +9,7 @@ use crate::error::Fault;
 /// What an agent says under an object identifier, typed as on the wire (RFC 2578, section 7.1;
 /// RFC 3416, section 2.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// A signed number; enumerations are such.
     Integer(i32),
     /// Bytes: text, an address, bits; only the object's definition knows.
@@ -45,7 +45,7 @@ pub enum Value {
 impl Value {
     /// The type as the specification calls it.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Integer(_) => "INTEGER",
             Self::Octets(_) => "OCTET STRING",
@@ -67,7 +67,7 @@ impl Value {
 
     /// Whether the agent says that there is nothing.
     #[must_use]
-    pub fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         matches!(
             self,
             Self::NoSuchObject | Self::NoSuchInstance | Self::EndOfMibView
@@ -76,7 +76,7 @@ impl Value {
 
     /// Why there is no value, where the agent failed.
     #[must_use]
-    pub fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         match self {
             Self::Failed(fault) => Some(*fault),
             _ => None,
@@ -94,7 +94,7 @@ impl Value {
 
     /// A number of any type.
     #[must_use]
-    pub fn number(&self) -> Option<i64> {
+    pub(crate) fn number(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some((*number).into()),
             _ => self.unsigned().and_then(|number| number.try_into().ok()),
@@ -103,7 +103,7 @@ impl Value {
 
     /// A number that is not negative, of any type.
     #[must_use]
-    pub fn unsigned(&self) -> Option<u64> {
+    pub(crate) fn unsigned(&self) -> Option<u64> {
         match self {
             Self::Integer(number) => u64::try_from(*number).ok(),
             Self::Counter32(number) | Self::Gauge32(number) | Self::TimeTicks(number) => {
@@ -116,7 +116,7 @@ impl Value {
 
     /// Bytes of any meaning.
     #[must_use]
-    pub fn octets(&self) -> Option<&[u8]> {
+    pub(crate) fn octets(&self) -> Option<&[u8]> {
         match self {
             Self::Octets(bytes) | Self::Opaque(bytes) => Some(bytes),
             _ => None,
@@ -126,7 +126,7 @@ impl Value {
     /// Bytes as text: UTF-8, or else Latin-1, without what agents pad with at the end. `None` of
     /// an empty one.
     #[must_use]
-    pub fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         let bytes = self.octets()?;
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
@@ -138,14 +138,14 @@ impl Value {
 
     /// A time that the agent counts in hundredths of a second.
     #[must_use]
-    pub fn duration(&self) -> Option<Duration> {
+    pub(crate) fn duration(&self) -> Option<Duration> {
         let hundredths = self.unsigned()?;
         Some(Duration::from_millis(hundredths.saturating_mul(10)))
     }
 
     /// An object identifier.
     #[must_use]
-    pub fn oid(&self) -> Option<&Oid> {
+    pub(crate) fn oid(&self) -> Option<&Oid> {
         match self {
             Self::Oid(oid) => Some(oid),
             _ => None,
@@ -155,11 +155,11 @@ impl Value {
 
 /// One value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VarBind {
+pub(crate) struct VarBind {
     /// Where.
-    pub oid: Oid,
+    pub(crate) oid: Oid,
     /// What.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 impl VarBind {

@@ -15,12 +15,12 @@ use crate::Error;
 /// A community or a password; prints `***`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// The secret itself. Hand it to what authenticates or seals, and to nothing else.
     #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for Secret {
 
 /// Version of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum Version {
+pub(crate) enum Version {
     /// RFC 1157: no 64-bit counters, no GETBULK.
     #[serde(rename = "1")]
     V1,
@@ -71,7 +71,7 @@ impl fmt::Display for Version {
 /// How messages of SNMP v3 are authenticated (RFC 3414, RFC 7860).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum AuthProtocol {
+pub(crate) enum AuthProtocol {
     /// HMAC-MD5-96.
     Md5,
     /// HMAC-SHA-96.
@@ -89,7 +89,7 @@ pub enum AuthProtocol {
 /// How messages of SNMP v3 are encrypted (RFC 3414, RFC 3826, and drafts for longer keys).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum PrivProtocol {
+pub(crate) enum PrivProtocol {
     /// DES in CBC mode; broken by today's measure.
     Des,
     /// AES with 128 bits; the same as aes128.
@@ -108,20 +108,20 @@ pub enum PrivProtocol {
 
 /// A user of SNMP v3. Privacy needs authentication, which the type makes sure of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usm {
+pub(crate) struct Usm {
     /// Name of the user.
-    pub user: String,
+    pub(crate) user: String,
     /// Context to read from; mostly empty.
-    pub context: String,
+    pub(crate) context: String,
     /// How to authenticate, and with which password; nothing for noAuthNoPriv.
-    pub auth: Option<(AuthProtocol, Secret)>,
+    pub(crate) auth: Option<(AuthProtocol, Secret)>,
     /// How to encrypt, and with which password; counts only beside `auth`.
-    pub privacy: Option<(PrivProtocol, Secret)>,
+    pub(crate) privacy: Option<(PrivProtocol, Secret)>,
 }
 
 /// What an agent accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// SNMP v1 with a community.
     V1(Secret),
     /// SNMP v2c with a community.
@@ -133,7 +133,7 @@ pub enum Credentials {
 impl Credentials {
     /// The version they are for.
     #[must_use]
-    pub fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         match self {
             Self::V1(_) => Version::V1,
             Self::V2c(_) => Version::V2c,
@@ -144,11 +144,11 @@ impl Credentials {
 
 /// How long to wait for an answer, and how often to ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// Longest wait for one answer.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// How often to ask again when there is none.
-    pub retries: u32,
+    pub(crate) retries: u32,
 }
 
 impl Default for Timing {
@@ -163,7 +163,7 @@ impl Default for Timing {
 
 /// All that it takes to speak with an agent but its address. Cheap to clone, prints no secret.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub(crate) struct Access {
     credentials: Arc<Credentials>,
     timing: Timing,
 }
@@ -171,7 +171,7 @@ pub struct Access {
 impl Access {
     /// Speaks with these credentials and this patience.
     #[must_use]
-    pub fn new(credentials: Credentials, timing: Timing) -> Self {
+    pub(crate) fn new(credentials: Credentials, timing: Timing) -> Self {
         Self {
             credentials: Arc::new(credentials),
             timing,
@@ -180,13 +180,13 @@ impl Access {
 
     /// The credentials.
     #[must_use]
-    pub fn credentials(&self) -> &Credentials {
+    pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
     /// The patience.
     #[must_use]
-    pub fn timing(&self) -> Timing {
+    pub(crate) fn timing(&self) -> Timing {
         self.timing
     }
 
@@ -195,7 +195,7 @@ impl Access {
     ///
     /// # Errors
     /// [`Error::Credentials`] or [`Error::Socket`].
-    pub async fn connect(&self, agent: SocketAddr) -> Result<Arc<dyn Client>, Error> {
+    pub(crate) async fn connect(&self, agent: SocketAddr) -> Result<Arc<dyn Client>, Error> {
         let client = UdpClient::open(agent, &self.credentials, self.timing).await?;
         Ok(Arc::new(client))
     }

@@ -12,7 +12,7 @@ const MOST_VALUES: usize = 200_000;
 
 /// Columns of a table, each read to its end, a batch of rows at a time.
 #[derive(Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     reader: Reader,
     readings: Vec<Reading>,
     table: Table,
@@ -40,7 +40,7 @@ impl Columns {
     ///
     /// # Errors
     /// See [`Error`]; what was read before is good.
-    pub async fn next(&mut self) -> Result<Option<usize>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<usize>, Error> {
         let is_open = |reading: &&mut Reading| !reading.is_over;
         let groups = self.readings.chunks_mut(COLUMNS);
         let open = groups.map(|group| group.iter_mut().filter(is_open).collect::<Vec<_>>());
@@ -61,7 +61,7 @@ impl Columns {
 
     /// What was read.
     #[must_use]
-    pub fn into_table(self) -> Table {
+    pub(crate) fn into_table(self) -> Table {
         self.table
     }
 

@@ -4,8 +4,8 @@
 //! need beyond that, they find at a [`Reader`] over any client:
 //!
 //! * [`Reader::get`], [`Reader::get_next`]: any number of objects. What is absent comes back as
-//!   [`crate::Value::NoSuchObject`] and its like, of SNMP v1 too, and never as an error; what the
-//!   agent fails to read as [`crate::Value::Failed`]. Values are told apart by their object
+//!   [`crate::value::Value::NoSuchObject`] and its like, of SNMP v1 too, and never as an error; what the
+//!   agent fails to read as [`crate::value::Value::Failed`]. Values are told apart by their object
 //!   identifiers, whatever order the agent gives them in.
 //! * [`Reader::walk`]: everything below an object identifier, a batch at a time, so that whoever
 //!   walks can tell progress and stop when it has enough.
@@ -48,13 +48,15 @@ use async_trait::async_trait;
 use crate::value::VarBind;
 use crate::{Error, Oid};
 
-pub use access::{Access, AuthProtocol, Credentials, PrivProtocol, Secret, Timing, Usm, Version};
-pub use columns::Columns;
+pub(crate) use access::{
+    Access, AuthProtocol, Credentials, PrivProtocol, Secret, Timing, Usm, Version,
+};
+pub(crate) use columns::Columns;
 pub(crate) use convert::{from_library, oid_to_library};
-pub use index::Index;
-pub use reader::Reader;
-pub use table::{Column, Row, Table};
-pub use walk::Walk;
+pub(crate) use index::Index;
+pub(crate) use reader::Reader;
+pub(crate) use table::{Column, Row, Table};
+pub(crate) use walk::Walk;
 
 /// Bytes of values that a table is read up to, and a page of a walk: what an agent sends is held in
 /// memory.
@@ -65,7 +67,7 @@ pub(crate) const TOO_LARGE: &str = "more than 8 MiB of values";
 /// Exchanges with one agent. Each method is one request and its answer, repeated over timeouts as
 /// often as the client is set to.
 #[async_trait]
-pub trait Client: fmt::Debug + Send + Sync {
+pub(crate) trait Client: fmt::Debug + Send + Sync {
     /// Whom it asks.
     fn agent(&self) -> SocketAddr;
 

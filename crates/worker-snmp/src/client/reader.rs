@@ -18,7 +18,7 @@ const REPETITIONS: u32 = 40;
 
 /// Asks one agent for as much as is wanted, in as much as it bears at a time. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Reader {
+pub(crate) struct Reader {
     client: Arc<dyn Client>,
     learnt: Arc<Learnt>,
 }
@@ -39,7 +39,7 @@ enum Ask {
 impl Reader {
     /// A reader that knows nothing of its agent yet.
     #[must_use]
-    pub fn new(client: Arc<dyn Client>) -> Self {
+    pub(crate) fn new(client: Arc<dyn Client>) -> Self {
         let values = match client.version() {
             Version::V1 => 0,
             Version::V2c | Version::V3 => VALUES,
@@ -55,7 +55,7 @@ impl Reader {
 
     /// Whom it asks.
     #[must_use]
-    pub fn agent(&self) -> SocketAddr {
+    pub(crate) fn agent(&self) -> SocketAddr {
         self.client.agent()
     }
 
@@ -64,7 +64,7 @@ impl Reader {
     ///
     /// # Errors
     /// See [`Error`]: the agent does not answer, or refuses the credentials.
-    pub async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
+    pub(crate) async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
         self.ask(Ask::These, oids).await
     }
 
@@ -72,19 +72,19 @@ impl Reader {
     ///
     /// # Errors
     /// As of [`Reader::get`].
-    pub async fn get_next(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
+    pub(crate) async fn get_next(&self, oids: &[Oid]) -> Result<Vec<VarBind>, Error> {
         self.ask(Ask::Next, oids).await
     }
 
     /// Everything below `root`, a batch at a time.
     #[must_use]
-    pub fn walk(&self, root: Oid) -> Walk {
+    pub(crate) fn walk(&self, root: Oid) -> Walk {
         Walk::new(self.clone(), root)
     }
 
     /// Everything below `root` from the object that follows `position`, which is in it.
     #[must_use]
-    pub fn walk_from(&self, root: Oid, position: Oid) -> Walk {
+    pub(crate) fn walk_from(&self, root: Oid, position: Oid) -> Walk {
         Walk::from(self.clone(), root, position)
     }
 
@@ -93,7 +93,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::UnknownName`], or as of [`Reader::get`].
-    pub async fn table(&self, name: &str, columns: &[&str]) -> Result<Table, Error> {
+    pub(crate) async fn table(&self, name: &str, columns: &[&str]) -> Result<Table, Error> {
         let mut columns = self.columns(Column::named(name, columns)?);
         while columns.next().await?.is_some() {}
         Ok(columns.into_table())
@@ -101,7 +101,7 @@ impl Reader {
 
     /// Columns of any table, by their names and object identifiers, a batch of rows at a time.
     #[must_use]
-    pub fn columns(&self, columns: Vec<Column>) -> Columns {
+    pub(crate) fn columns(&self, columns: Vec<Column>) -> Columns {
         Columns::new(self.clone(), columns)
     }
 
@@ -110,7 +110,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::UnknownName`], or as of [`Reader::get`].
-    pub async fn scalars(&self, names: &[&str]) -> Result<Row, Error> {
+    pub(crate) async fn scalars(&self, names: &[&str]) -> Result<Row, Error> {
         let objects: Result<Vec<_>, Error> = names
             .iter()
             .map(|name| mib::object(name).ok_or_else(|| Error::UnknownName((*name).to_owned())))

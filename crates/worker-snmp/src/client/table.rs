@@ -10,7 +10,7 @@ use crate::{Error, Oid, mib};
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub(crate) struct Column {
     pub(super) name: String,
     pub(super) oid: Oid,
 }
@@ -18,7 +18,7 @@ pub struct Column {
 impl Column {
     /// A column by its name and object identifier, without an index.
     #[must_use]
-    pub fn new(name: impl Into<String>, oid: Oid) -> Self {
+    pub(crate) fn new(name: impl Into<String>, oid: Oid) -> Self {
         Self {
             name: name.into(),
             oid,
@@ -29,7 +29,7 @@ impl Column {
     ///
     /// # Errors
     /// [`Error::UnknownName`].
-    pub fn named(table: &str, columns: &[&str]) -> Result<Vec<Self>, Error> {
+    pub(crate) fn named(table: &str, columns: &[&str]) -> Result<Vec<Self>, Error> {
         let unknown = |name: &str| Error::UnknownName(name.to_owned());
         let table = mib::table(table).ok_or_else(|| unknown(table))?;
         let column = |name: &&str| {
@@ -43,7 +43,7 @@ impl Column {
 
 /// Rows by index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table {
+pub(crate) struct Table {
     rows: BTreeMap<Vec<u32>, Row>,
     notes: Vec<String>,
     is_cut: bool,
@@ -53,43 +53,43 @@ pub struct Table {
 
 impl Table {
     /// The rows in the order of their indexes.
-    pub fn rows(&self) -> impl Iterator<Item = (&[u32], &Row)> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&[u32], &Row)> {
         self.rows.iter().map(|(index, row)| (index.as_slice(), row))
     }
 
     /// The row of an index.
     #[must_use]
-    pub fn row(&self, index: &[u32]) -> Option<&Row> {
+    pub(crate) fn row(&self, index: &[u32]) -> Option<&Row> {
         self.rows.get(index)
     }
 
     /// Number of rows.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Whether there is no row.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// What the agent did wrong on the way, so that rows or cells may be missing.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
+    pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
     /// Whether it was not read to its end.
     #[must_use]
-    pub fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }
 
     /// Number of values in all rows.
     #[must_use]
-    pub fn n_values(&self) -> usize {
+    pub(crate) fn n_values(&self) -> usize {
         self.n_values
     }
 
@@ -123,62 +123,62 @@ impl Table {
 /// The cells of a row, or objects without an index, by name. What the agent does not have is not
 /// there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     cells: BTreeMap<String, Value>,
 }
 
 impl Row {
     /// A cell.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.cells.get(name).filter(|value| value.fault().is_none())
     }
 
     /// The names of objects that the agent failed to read, and why.
-    pub fn failed(&self) -> impl Iterator<Item = (&str, Fault)> {
+    pub(crate) fn failed(&self) -> impl Iterator<Item = (&str, Fault)> {
         let cells = self.cells.iter();
         cells.filter_map(|(name, value)| Some((name.as_str(), value.fault()?)))
     }
 
     /// Whether no cell is there.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.cells.values().all(|value| value.fault().is_some())
     }
 
     /// A cell as text, without padding; `None` of an empty one.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.get(name)?.text()
     }
 
     /// A cell as a number.
     #[must_use]
-    pub fn number(&self, name: &str) -> Option<i64> {
+    pub(crate) fn number(&self, name: &str) -> Option<i64> {
         self.get(name)?.number()
     }
 
     /// A cell as a number that is not negative.
     #[must_use]
-    pub fn unsigned(&self, name: &str) -> Option<u64> {
+    pub(crate) fn unsigned(&self, name: &str) -> Option<u64> {
         self.get(name)?.unsigned()
     }
 
     /// A cell as bytes.
     #[must_use]
-    pub fn octets(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn octets(&self, name: &str) -> Option<&[u8]> {
         self.get(name)?.octets()
     }
 
     /// A cell as an object identifier.
     #[must_use]
-    pub fn oid(&self, name: &str) -> Option<&Oid> {
+    pub(crate) fn oid(&self, name: &str) -> Option<&Oid> {
         self.get(name)?.oid()
     }
 
     /// A cell as an IPv4 address.
     #[must_use]
-    pub fn ipv4(&self, name: &str) -> Option<Ipv4Addr> {
+    pub(crate) fn ipv4(&self, name: &str) -> Option<Ipv4Addr> {
         match self.get(name)? {
             Value::IpAddress(address) => Some(*address),
             _ => None,
@@ -187,20 +187,20 @@ impl Row {
 
     /// A cell of hundredths of a second.
     #[must_use]
-    pub fn duration(&self, name: &str) -> Option<Duration> {
+    pub(crate) fn duration(&self, name: &str) -> Option<Duration> {
         self.get(name)?.duration()
     }
 
     /// A cell as a MAC address, `00:1b:21:0a:0b:0c`; `None` where it has not six bytes.
     #[must_use]
-    pub fn mac(&self, name: &str) -> Option<String> {
+    pub(crate) fn mac(&self, name: &str) -> Option<String> {
         mib::mac(self.octets(name)?)
     }
 
     /// A cell of a built-in enumeration by the name of its value, such as `up`; the number where
     /// the value has no name.
     #[must_use]
-    pub fn label(&self, name: &str) -> Option<String> {
+    pub(crate) fn label(&self, name: &str) -> Option<String> {
         let number = self.number(name)?;
         let label = mib::object(name).and_then(|object| object.label(number));
         Some(label.map_or_else(|| number.to_string(), str::to_owned))

@@ -4,7 +4,7 @@ use crate::{Error, Oid};
 
 /// Everything below one object identifier, a batch at a time.
 #[derive(Debug)]
-pub struct Walk {
+pub(crate) struct Walk {
     reader: Reader,
     root: Oid,
     /// The last object that was given.
@@ -33,7 +33,7 @@ impl Walk {
     ///
     /// # Errors
     /// See [`Error`]; the walk is over then, and what was given before is good.
-    pub async fn next(&mut self) -> Result<Option<Vec<VarBind>>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<VarBind>>, Error> {
         if self.is_over {
             return Ok(None);
         }
@@ -69,19 +69,19 @@ impl Walk {
 
     /// Why the walk ended before its end, if it did without an error.
     #[must_use]
-    pub fn note(&self) -> Option<&str> {
+    pub(crate) fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
     /// What it goes below.
     #[must_use]
-    pub fn root(&self) -> &Oid {
+    pub(crate) fn root(&self) -> &Oid {
         &self.root
     }
 
     /// The last object that was given; the root before the first.
     #[must_use]
-    pub fn position(&self) -> &Oid {
+    pub(crate) fn position(&self) -> &Oid {
         &self.position
     }
 

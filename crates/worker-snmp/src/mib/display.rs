@@ -56,14 +56,14 @@ pub(crate) fn raw(object: Option<&Object>, value: &Value) -> Json {
 
 /// A MAC address in its usual form, `00:1b:21:0a:0b:0c`; `None` of anything but six bytes.
 #[must_use]
-pub fn mac(octets: &[u8]) -> Option<String> {
+pub(crate) fn mac(octets: &[u8]) -> Option<String> {
     (octets.len() == 6).then(|| colons(octets))
 }
 
 /// `DateAndTime` (RFC 2579) as RFC 3339 has it: `2026-03-01T08:30:00.5+01:00`, without the zone
 /// where the agent tells none.
 #[must_use]
-pub fn date_and_time(octets: &[u8]) -> Option<String> {
+pub(crate) fn date_and_time(octets: &[u8]) -> Option<String> {
     let [y1, y2, month, day, hour, minute, second, tenths, zone @ ..] = octets else {
         return None;
     };

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use crate::Oid;
 use crate::client::Index;
 
-pub use display::{date_and_time, mac};
+pub(crate) use display::{date_and_time, mac};
 pub(crate) use display::{display, hex, raw};
 
 const FILES: [&str; 5] = [

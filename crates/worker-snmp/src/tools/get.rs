@@ -74,7 +74,7 @@ fn instance(oid: Oid) -> Oid {
 }
 
 impl Answer {
-    pub(super) fn new(reader: &crate::client::Reader, values: &[crate::VarBind]) -> Self {
+    pub(super) fn new(reader: &crate::client::Reader, values: &[crate::value::VarBind]) -> Self {
         Self {
             agent: reader.agent().to_string(),
             absent: values.iter().filter(|it| it.value.is_absent()).count(),

@@ -13,7 +13,8 @@ use crate::client::{Column, Reader, Table};
 use crate::collect::Stop;
 use crate::reading::Cell;
 use crate::session::{SessionId, Sessions};
-use crate::{Oid, VarBind, agent, collect, markdown, mib, tools};
+use crate::value::VarBind;
+use crate::{Oid, agent, collect, markdown, mib, tools};
 
 /// Columns that a summary shows.
 const SHOWN: usize = 8;
@@ -313,9 +314,9 @@ mod tests {
     use worker::Scope;
 
     use super::*;
-    use crate::Value;
     use crate::client::Version;
     use crate::client::scripted::{Agent, reader};
+    use crate::value::Value;
 
     const TABLE: &str = "1.3.6.1.4.1.99999.1";
 
