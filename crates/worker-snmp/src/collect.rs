@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use worker::Context;
 
 use crate::Error;
-use crate::client::{Columns, MOST_BYTES, TOO_LARGE, Table, Walk};
+use crate::client::{Columns, Table, Walk, too_large};
 use crate::value::VarBind;
 
 /// What is left of the deadline when a call gives what it has; of a short one a quarter.
@@ -37,6 +37,13 @@ impl fmt::Display for Stop {
     }
 }
 
+/// How much of a walk is enough.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Enough {
+    pub(crate) n_values: usize,
+    pub(crate) n_bytes: usize,
+}
+
 /// When to stop reading, so that there is time to give what there is.
 pub(crate) fn end(context: &Context) -> Instant {
     let last_words = LAST_WORDS.min(context.remaining() / 4);
@@ -49,7 +56,7 @@ pub(crate) fn step(n_done: usize) -> f64 {
     u32::try_from(n_done).unwrap_or(u32::MAX).into()
 }
 
-/// One value more than the limit, if there are so many, each as what `made` makes of it; and why
+/// One value more than is enough, if there are so many, each as what `made` makes of it; and why
 /// there are fewer than there could be.
 ///
 /// # Errors
@@ -57,7 +64,7 @@ pub(crate) fn step(n_done: usize) -> f64 {
 pub(crate) async fn walk<T>(
     context: &Context,
     walk: &mut Walk,
-    limit: usize,
+    enough: Enough,
     made: impl Fn(VarBind) -> T,
 ) -> Result<(Vec<T>, Option<String>), ToolError> {
     let end = end(context);
@@ -65,7 +72,7 @@ pub(crate) async fn walk<T>(
     let mut batch: Vec<VarBind> = Vec::new();
     let mut n_bytes = 0;
     let why = loop {
-        if all.len() + batch.len() > limit {
+        if all.len() + batch.len() > enough.n_values {
             break None;
         }
         // Something is made of what came last while the agent looks for what comes next.
@@ -82,8 +89,8 @@ pub(crate) async fn walk<T>(
         let n_values = all.len() + batch.len();
         let message = format!("{n_values} values, at {}", walk.position());
         context.progress(step(n_values), None, message);
-        if n_bytes > MOST_BYTES {
-            break Some(TOO_LARGE.to_owned());
+        if n_bytes > enough.n_bytes {
+            break Some(too_large(enough.n_bytes));
         }
     };
     all.extend(batch.into_iter().map(&made));
@@ -118,7 +125,7 @@ mod tests {
     use super::*;
     use crate::Oid;
     use crate::client::scripted::{Agent, reader};
-    use crate::client::{Column, Version};
+    use crate::client::{Column, MOST_BYTES, Version};
     use crate::value::Value;
 
     /// A table of one column.
@@ -138,7 +145,11 @@ mod tests {
 
     async fn walked(agent: Agent) -> (usize, Option<String>) {
         let mut steps = reader(agent).walk(root());
-        let (values, why) = walk(&context(), &mut steps, 10_000, |value| value)
+        let enough = Enough {
+            n_values: 10_000,
+            n_bytes: MOST_BYTES,
+        };
+        let (values, why) = walk(&context(), &mut steps, enough, |value| value)
             .await
             .unwrap();
         (values.len(), why)
@@ -165,11 +176,12 @@ mod tests {
         let most = MOST_BYTES / 60_000 + 40;
         let (n_values, why) = walked(agent(1000, &large)).await;
         assert!(n_values <= most, "{n_values}");
-        assert_eq!(why.as_deref(), Some(TOO_LARGE));
+        assert_eq!(why.as_deref(), Some("more than 8 MiB of values"));
         let (table, stop) = tabulated(agent(1000, &large), |_| ()).await;
         assert!(table.len() <= most, "{}", table.len());
         assert!(table.is_cut() && stop.is_none(), "{stop:?}");
-        assert!(table.notes()[0].contains(TOO_LARGE), "{:?}", table.notes());
+        let note = &table.notes()[0];
+        assert!(note.contains("more than 8 MiB of values"), "{note}");
     }
 
     #[tokio::test]

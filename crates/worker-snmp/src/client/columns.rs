@@ -1,7 +1,7 @@
 //! Columns on their way down, some side by side.
 
 use super::table::{Column, Table};
-use super::{MOST_BYTES, Reader, TOO_LARGE};
+use super::{MOST_BYTES, Reader, too_large};
 use crate::value::VarBind;
 use crate::{Error, Oid};
 
@@ -54,7 +54,7 @@ impl Columns {
                 "more than {MOST_VALUES} values; the rest is left out"
             ));
         } else if self.table.n_bytes() > MOST_BYTES {
-            self.cut(format!("{TOO_LARGE}; the rest is left out"));
+            self.cut(format!("{}; the rest is left out", too_large(MOST_BYTES)));
         }
         Ok(Some(self.table.n_values()))
     }

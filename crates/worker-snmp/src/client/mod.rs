@@ -58,11 +58,13 @@ pub(crate) use reader::Reader;
 pub(crate) use table::{Column, Row, Table};
 pub(crate) use walk::Walk;
 
-/// Bytes of values that a table is read up to, and a page of a walk: what an agent sends is held in
-/// memory.
+/// Bytes of values that a table is read up to: what an agent sends is held in memory.
 pub(crate) const MOST_BYTES: usize = 8 << 20;
-/// [`MOST_BYTES`] in words.
-pub(crate) const TOO_LARGE: &str = "more than 8 MiB of values";
+
+/// What is wrong with more bytes of values than a limit.
+pub(crate) fn too_large(most_bytes: usize) -> String {
+    format!("more than {} MiB of values", most_bytes >> 20)
+}
 
 /// Exchanges with one agent. Each method is one request and its answer, repeated over timeouts as
 /// often as the client is set to.

@@ -283,6 +283,17 @@ mod tests {
         assert!(why.contains("access control"), "{missing:?}");
     }
 
+    #[tokio::test]
+    async fn an_object_that_the_device_fails_to_read_is_named() {
+        let agent = Agent::new(Version::V2c).breaks_at("1.3.6.1.2.1.1.3.0");
+        let missing = missing_of_interfaces(agent).await;
+        let broken = (
+            "SNMPv2-MIB sysUpTime sysUpTime".to_owned(),
+            "the device answers genErr".to_owned(),
+        );
+        assert!(missing.contains(&broken), "{missing:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_the_deadline_cuts_off_is_named() {
         let agent = Agent::new(Version::V2c).stalls_after(3);

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use worker::{Context, Page, Summary, Tool, paginate};
 
-use crate::client::{Column, Reader, Table};
-use crate::collect::Stop;
+use crate::client::{Column, MOST_BYTES, Reader, Table};
+use crate::collect::{Enough, Stop};
 use crate::reading::Cell;
 use crate::session::{SessionId, Sessions};
 use crate::value::VarBind;
@@ -20,6 +20,10 @@ use crate::{Oid, agent, collect, markdown, mib, tools};
 const SHOWN: usize = 8;
 /// Values of a table that the built-in MIBs do not have.
 const MOST_VALUES: usize = 50_000;
+const ENOUGH: Enough = Enough {
+    n_values: MOST_VALUES,
+    n_bytes: MOST_BYTES,
+};
 
 /// Which table, and what of it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -203,8 +207,7 @@ async fn unknown(
     root: &Oid,
 ) -> Result<(Plan, Table), ToolError> {
     let mut walk = reader.walk(root.clone());
-    let (mut values, stopped) =
-        collect::walk(context, &mut walk, MOST_VALUES, |value| value).await?;
+    let (mut values, stopped) = collect::walk(context, &mut walk, ENOUGH, |value| value).await?;
     let is_cut = values.len() > MOST_VALUES;
     values.truncate(MOST_VALUES);
     let (plan, mut table) = by_column(root, values);

@@ -9,12 +9,17 @@ use serde::{Deserialize, Serialize};
 use worker::{Context, Summary, Tool};
 
 use crate::client::{Reader, Walk};
+use crate::collect::Enough;
 use crate::reading::Reading;
 use crate::session::{SessionId, Sessions};
 use crate::{Oid, agent, collect, markdown, tools};
 
 /// Beginning of every cursor; the last object of the page follows.
 const CURSOR: &str = "after-";
+
+/// Bytes of values on one page. Written twice over, in hexadecimal digits and in words, they are to
+/// fit into one message.
+const PAGE_BYTES: usize = 2 << 20;
 
 /// Where to walk, and how far.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -52,7 +57,7 @@ struct Walked {
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
     /// Why the walk ended before its end and before `limit`, if it did: the deadline, an error, or
-    /// 8 MiB of values.
+    /// 2 MiB of values.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
@@ -82,24 +87,32 @@ async fn run(
     let root = tools::oid(&arguments.oid)?;
     let start = start(arguments.cursor.as_deref(), &root)?;
     let reader = agent::reach_target(&context, &target).await?;
+    page(&context, &reader, root, start, arguments.limit).await
+}
+
+/// The values below `root` that follow `start`.
+async fn page(
+    context: &Context,
+    reader: &Reader,
+    root: Oid,
+    start: Option<Oid>,
+    limit: usize,
+) -> Result<Walked, ToolError> {
     let is_first = start.is_none();
     let mut walk = match start {
         Some(position) => reader.walk_from(root.clone(), position),
         None => reader.walk(root.clone()),
     };
+    let enough = Enough {
+        n_values: limit,
+        n_bytes: PAGE_BYTES,
+    };
     let reading = |value| Reading::from(&value);
-    let (mut values, stopped) =
-        collect::walk(&context, &mut walk, arguments.limit, reading).await?;
+    let (mut values, stopped) = collect::walk(context, &mut walk, enough, reading).await?;
     if values.is_empty() && is_first && stopped.is_none() {
-        values = instance(&reader, &root).await?;
+        values = instance(reader, &root).await?;
     }
-    Ok(Walked::new(
-        &reader,
-        &walk,
-        arguments.limit,
-        values,
-        stopped,
-    ))
+    Ok(Walked::new(reader, &walk, limit, values, stopped))
 }
 
 /// The object itself where nothing is below it.
@@ -169,5 +182,45 @@ impl Summary for Walked {
             note.unwrap_or_default(),
             markdown::more(self.next_cursor.as_ref()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use worker::Scope;
+
+    use super::*;
+    use crate::client::Version;
+    use crate::client::scripted::{Agent, reader};
+    use crate::value::Value;
+
+    #[tokio::test]
+    async fn large_values_come_on_pages_that_fit_into_a_message() {
+        let large = Value::Octets(Bytes::from(vec![0xff; 1500]));
+        let agent = (1..=3000).fold(Agent::new(Version::V2c), |agent, n| {
+            agent.with(&format!("1.3.6.1.4.1.99999.{n}"), large.clone())
+        });
+        let (reader, context) = (reader(agent), Context::for_test(Scope::default()));
+        let root = Oid::new(&[1, 3, 6, 1, 4, 1, 99_999]);
+        let (mut n_pages, mut n_values, mut cursor) = (0, 0, None);
+        loop {
+            let start = start(cursor.as_deref(), &root).unwrap();
+            let walked = page(&context, &reader, root.clone(), start, 10_000);
+            let walked = walked.await.unwrap();
+            let n_bytes = serde_json::to_string(&walked).unwrap().len();
+            assert!(n_bytes < 16 << 20, "{n_bytes}");
+            assert!(n_bytes > 6 << 20 || !walked.truncated, "{n_bytes}");
+            let first = &walked.values[0].oid;
+            assert_eq!(*first, format!("{root}.{}", n_values + 1));
+            n_pages += 1;
+            n_values += walked.values.len();
+            assert_eq!(walked.note.is_some(), walked.truncated);
+            if walked.next_cursor.is_none() {
+                break;
+            }
+            cursor = walked.next_cursor;
+        }
+        assert_eq!((n_values, n_pages), (3000, 3));
     }
 }
