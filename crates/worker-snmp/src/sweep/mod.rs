@@ -1,11 +1,18 @@
 //! Asking very many addresses at once whether an agent is there.
 //!
-//! One socket sends one small request to each address, at a pace, and takes whatever comes back;
-//! an answer belongs to a request by its identifier alone, because agents with several addresses
-//! may answer from another one.
+//! One socket sends one small request to each address, at a pace, and takes whatever comes back.
+//! An answer belongs to a request by its identifier, which is drawn at random, because agents with
+//! several addresses may answer from another one. Who has once answered with an identifier that
+//! nobody was asked with is guessing, and believed of its own address alone.
 
+mod ids;
+mod network;
+mod pace;
 mod probe;
+#[cfg(test)]
+mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,21 +21,24 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
+pub(crate) use network::network;
 pub(crate) use probe::{Answer, Probe};
 
 use crate::Error;
+use ids::Ids;
+use pace::Pace;
 
 /// What the kernel is asked to keep of answers that were not read yet. With its default a burst
 /// of answers is lost.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Time between two bursts of requests.
-const TICK: Duration = Duration::from_millis(2);
 /// How long to wait when the kernel has no room for another request.
 const NO_ROOM: Duration = Duration::from_millis(5);
 /// How often to wait so for one request.
 const PATIENCE: usize = 20;
 /// Longest answer that is read.
 const ANSWER: usize = 4096;
+/// Most hosts that are remembered as guessing; with more of them, everybody is taken for one.
+const MOST_GUESSERS: usize = 1024;
 
 /// Whom to ask, how, and how fast.
 #[derive(Debug)]
@@ -42,7 +52,8 @@ pub(crate) struct Plan {
     pub(crate) retries: u32,
     /// Requests per second.
     pub(crate) rate: u32,
-    /// When to stop whatever is left.
+    /// When to stop whatever is left. The last requests are sent so long before that their answers
+    /// are still waited for.
     pub(crate) end: Instant,
 }
 
@@ -72,23 +83,35 @@ pub(crate) struct Tally {
     pub(crate) n_unreachable: usize,
     /// Addresses that were never asked, because the time was over.
     pub(crate) n_unasked: usize,
+    /// The first of them; all before it were asked.
+    pub(crate) first_unasked: Option<IpAddr>,
+    /// Whether the time was over before all that did not answer had been asked in every round.
+    pub(crate) is_cut: bool,
     /// Bytes of answers that the kernel keeps for us.
     pub(crate) receive_buffer: usize,
 }
 
 /// What is known of one address.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct State {
     n_asked: u32,
     asked_at: Option<Instant>,
-    is_done: bool,
+    has_answered: bool,
+    /// Whether this host could not send to it at the last attempt.
+    is_unreachable: bool,
 }
 
 /// A sweep under way.
 struct Sweep<'a> {
     plan: &'a Plan,
+    /// When the last request is sent.
+    last_request: Instant,
     socket: UdpSocket,
+    ids: Ids,
     states: Vec<State>,
+    /// Addresses that have not answered.
+    n_open: usize,
+    guessers: HashSet<IpAddr>,
     found: Vec<Found>,
     tally: Tally,
     buffer: Vec<u8>,
@@ -104,90 +127,90 @@ pub(crate) async fn sweep(
     plan: &Plan,
     mut told: impl FnMut(&Tally),
 ) -> Result<(Vec<Found>, Tally), Error> {
-    let is_v6 = plan.addresses.iter().any(IpAddr::is_ipv6);
-    let (socket, receive_buffer) = socket(is_v6).map_err(Error::Socket)?;
-    let unasked = State {
-        n_asked: 0,
-        asked_at: None,
-        is_done: false,
-    };
-    let mut sweep = Sweep {
-        plan,
-        socket,
-        states: vec![unasked; plan.addresses.len()],
-        found: Vec::new(),
-        tally: Tally {
-            receive_buffer,
-            ..Tally::default()
-        },
-        buffer: vec![0; ANSWER],
-    };
+    let mut sweep = Sweep::open(plan)?;
     for _round in 0..=plan.retries {
-        if !sweep.round(&mut told).await {
+        let were_all_asked = sweep.round(&mut told).await;
+        let had_all_time = sweep.wait(&mut told).await;
+        if sweep.n_open == 0 {
             break;
         }
-        sweep.wait(&mut told).await;
+        if !(were_all_asked && had_all_time) {
+            sweep.tally.is_cut = true;
+            break;
+        }
     }
-    let Sweep {
-        states,
-        found,
-        mut tally,
-        ..
-    } = sweep;
-    tally.n_unasked = states
-        .iter()
-        .filter(|it| it.n_asked == 0 && !it.is_done)
-        .count();
-    Ok((found, tally))
+    Ok(sweep.finish())
 }
 
-impl Sweep<'_> {
-    /// Sends to everybody who has not answered yet. `false` when there is nobody, or no time.
+impl<'a> Sweep<'a> {
+    fn open(plan: &'a Plan) -> Result<Self, Error> {
+        let is_v6 = plan.addresses.iter().any(IpAddr::is_ipv6);
+        let (socket, receive_buffer) = socket(is_v6).map_err(Error::Socket)?;
+        let left = plan.end.saturating_duration_since(Instant::now());
+        let n_addresses = plan.addresses.len();
+        Ok(Self {
+            plan,
+            last_request: plan.end - plan.timeout.min(left / 2),
+            socket,
+            ids: Ids::draw(n_addresses),
+            states: vec![State::default(); n_addresses],
+            n_open: n_addresses,
+            guessers: HashSet::new(),
+            found: Vec::new(),
+            tally: Tally {
+                receive_buffer,
+                ..Tally::default()
+            },
+            buffer: vec![0; ANSWER],
+        })
+    }
+
+    /// Sends to everybody who has not answered yet. `false` when there is no time for all.
     async fn round(&mut self, told: &mut impl FnMut(&Tally)) -> bool {
-        let open: Vec<usize> = (0..self.states.len())
-            .filter(|index| !self.states[*index].is_done)
-            .collect();
-        let ticks_per_second = u32::try_from(1000 / TICK.as_millis()).unwrap_or(1);
-        let burst = usize::try_from(self.plan.rate / ticks_per_second).unwrap_or(1);
-        // Slower than one request per tick is a longer tick.
-        let tick = if burst == 0 {
-            Duration::from_secs(1) / self.plan.rate.max(1)
-        } else {
-            TICK
-        };
-        let mut ticks = interval(tick);
+        let mut open = (0..self.states.len())
+            .filter(|index| !self.states[*index].has_answered)
+            .collect::<Vec<usize>>()
+            .into_iter();
+        let mut pace = Pace::new(self.plan.rate);
+        let mut ticks = interval(pace.tick());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for requests in open.chunks(burst.max(1)) {
+        while open.len() > 0 {
             ticks.tick().await;
-            if Instant::now() >= self.plan.end {
+            if Instant::now() >= self.last_request {
                 return false;
             }
-            for index in requests {
+            for index in open.by_ref().take(pace.burst()) {
                 // An answer that came meanwhile makes the request needless.
-                if !self.states[*index].is_done {
-                    self.ask(*index).await;
+                if !self.states[index].has_answered {
+                    self.ask(index).await;
                 }
             }
             self.take_all();
             told(&self.tally);
         }
-        !open.is_empty()
+        true
     }
 
-    /// Takes answers until the time of this round is over, or everybody has answered.
-    async fn wait(&mut self, told: &mut impl FnMut(&Tally)) {
-        let until = (Instant::now() + self.plan.timeout).min(self.plan.end);
-        while self.states.iter().any(|state| !state.is_done) {
+    /// Takes answers until the time of this round is over, or everybody has answered. `false` when
+    /// the time of the sweep was over before.
+    async fn wait(&mut self, told: &mut impl FnMut(&Tally)) -> bool {
+        let until = Instant::now() + self.plan.timeout;
+        while self.n_open > 0 {
+            let until = until.min(self.plan.end);
             if timeout_at(until, self.socket.readable()).await.is_err() {
                 break;
             }
             self.take_all();
             told(&self.tally);
         }
+        until <= self.plan.end
     }
 
+    /// Sends to one address. What goes wrong may go well in the next round: a firewall's table is
+    /// full for a moment, or a route is about to come back.
     async fn ask(&mut self, index: usize) {
-        let Some(request) = self.plan.probe.request(index) else {
+        let id = self.ids.of(index);
+        let Some(request) = id.and_then(|id| self.plan.probe.request(id)) else {
             return;
         };
         let target = SocketAddr::new(self.plan.addresses[index], self.plan.port);
@@ -205,8 +228,7 @@ impl Sweep<'_> {
                 Err(_) => break,
             }
         }
-        self.states[index].is_done = true;
-        self.tally.n_unreachable += 1;
+        self.states[index].is_unreachable = true;
     }
 
     fn asked(&mut self, index: usize) {
@@ -215,34 +237,61 @@ impl Sweep<'_> {
         self.tally.n_retried += usize::from(state.n_asked > 0);
         state.n_asked += 1;
         state.asked_at = Some(Instant::now());
+        state.is_unreachable = false;
     }
 
     /// Takes every answer that is there.
     fn take_all(&mut self) {
         while let Ok((length, source)) = self.socket.try_recv_from(&mut self.buffer) {
             let message = self.buffer.get(..length).unwrap_or_default();
-            if let Some((index, answer)) = self.plan.probe.answer(message) {
-                self.take(index, source.ip().to_canonical(), answer);
+            if let Some((id, answer)) = self.plan.probe.answer(message) {
+                self.take(id, source.ip().to_canonical(), answer);
             }
         }
     }
 
-    fn take(&mut self, index: usize, source: IpAddr, answer: Answer) {
-        let Some(state) = self.states.get_mut(index) else {
+    fn take(&mut self, id: i32, source: IpAddr, answer: Answer) {
+        let Some(index) = self.ids.index(id) else {
+            if self.guessers.len() < MOST_GUESSERS {
+                self.guessers.insert(source);
+            }
             return;
         };
-        let Some(asked_at) = state.asked_at.filter(|_| !state.is_done) else {
+        let address = self.plan.addresses[index];
+        let is_guess = || self.guessers.len() >= MOST_GUESSERS || self.guessers.contains(&source);
+        if source != address && is_guess() {
+            return;
+        }
+        let state = &mut self.states[index];
+        let Some(asked_at) = state.asked_at.filter(|_| !state.has_answered) else {
             return;
         };
-        state.is_done = true;
+        state.has_answered = true;
+        self.n_open -= 1;
         self.tally.n_answered += 1;
         self.found.push(Found {
-            address: self.plan.addresses[index],
+            address,
             source,
             rtt: asked_at.elapsed(),
             n_asked: state.n_asked,
             answer,
         });
+    }
+
+    fn finish(self) -> (Vec<Found>, Tally) {
+        let mut tally = self.tally;
+        for (address, state) in self.plan.addresses.iter().zip(&self.states) {
+            if state.n_asked > 0 {
+                continue;
+            }
+            if state.is_unreachable {
+                tally.n_unreachable += 1;
+            } else {
+                tally.n_unasked += 1;
+                tally.first_unasked.get_or_insert(*address);
+            }
+        }
+        (self.found, tally)
     }
 }
 
@@ -266,80 +315,4 @@ fn socket(is_v6: bool) -> io::Result<(UdpSocket, usize)> {
     socket.bind(&SocketAddr::new(any, 0).into())?;
     let size = socket.recv_buffer_size()?;
     Ok((UdpSocket::from_std(socket.into())?, size))
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::UdpSocket;
-
-    use super::*;
-    use crate::client::Secret;
-
-    /// An agent that answers from the `from`-th request on, as what it was asked.
-    async fn agent(from: usize) -> (u16, tokio::task::JoinSet<()>) {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let port = socket.local_addr().unwrap().port();
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(async move {
-            let mut buffer = vec![0; 2048];
-            let mut n_asked = 0;
-            while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
-                n_asked += 1;
-                if n_asked >= from {
-                    let answer = probe::tests::answer_to(&buffer[..length]);
-                    socket.send_to(&answer, client).await.unwrap();
-                    // Twice, as networks do.
-                    socket.send_to(&answer, client).await.unwrap();
-                }
-            }
-        });
-        (port, tasks)
-    }
-
-    fn plan(port: u16, addresses: &[&str]) -> Plan {
-        Plan {
-            addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
-            port,
-            probe: Probe::v2c(Secret::from("public")),
-            timeout: Duration::from_millis(300),
-            retries: 2,
-            rate: 1000,
-            end: Instant::now() + Duration::from_secs(30),
-        }
-    }
-
-    #[tokio::test]
-    async fn who_answers_late_is_asked_again_and_counted_once() {
-        let (port, _tasks) = agent(2).await;
-        // Nobody listens at the second address.
-        let plan = plan(port, &["127.0.0.1", "127.0.0.2"]);
-        let (found, tally) = sweep(&plan, |_| ()).await.unwrap();
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(found[0].address, IpAddr::from([127, 0, 0, 1]));
-        assert_eq!(found[0].n_asked, 2);
-        assert_eq!(found[0].answer.name.as_deref(), Some("switch-1"));
-        assert_eq!((tally.n_sent, tally.n_retried, tally.n_answered), (5, 3, 1));
-        assert!(tally.receive_buffer > 0);
-    }
-
-    #[tokio::test]
-    async fn it_ends_when_everybody_has_answered() {
-        let (port, _tasks) = agent(1).await;
-        let mut plan = plan(port, &["127.0.0.1"]);
-        plan.timeout = Duration::from_secs(20);
-        let started = Instant::now();
-        let (found, tally) = sweep(&plan, |_| ()).await.unwrap();
-        assert_eq!((found.len(), tally.n_sent), (1, 1));
-        assert!(started.elapsed() < Duration::from_secs(10));
-    }
-
-    #[tokio::test]
-    async fn it_stops_at_its_end() {
-        let addresses = vec!["127.0.0.9"; 500];
-        let mut plan = plan(9, &addresses);
-        plan.rate = 1000;
-        plan.end = Instant::now() + Duration::from_millis(100);
-        let (_, tally) = sweep(&plan, |_| ()).await.unwrap();
-        assert!(tally.n_unasked > 0 && tally.n_sent > 0, "{tally:?}");
-    }
 }

@@ -1,11 +1,10 @@
 //! The one request that every address gets, and what comes back.
 
 use async_snmp::message::{CommunityMessage, V3Message};
-use async_snmp::pdu::{Pdu, RequestPdu};
+use async_snmp::pdu::{Pdu, PduType, RequestPdu};
 use async_snmp::v3::UsmSecurityParams;
 use async_snmp::{DecodeConfig, Version as LibraryVersion};
 use bytes::Bytes;
-use uuid::Uuid;
 
 use crate::Oid;
 use crate::client::{Secret, Version, from_library, oid_to_library};
@@ -31,14 +30,11 @@ pub(crate) struct Answer {
     pub(crate) error: Option<String>,
 }
 
-/// A request for every address. The address stands in its identifier, beside chance, so that
-/// answers that nobody asked for are none.
+/// A request for every address, the same but for the identifier.
 #[derive(Debug, Clone)]
 pub(crate) struct Probe {
     version: Version,
     community: Secret,
-    /// Identifier of the first address.
-    first: i32,
 }
 
 impl Probe {
@@ -58,19 +54,11 @@ impl Probe {
     }
 
     fn new(version: Version, community: Secret) -> Self {
-        let (random, _) = Uuid::new_v4().as_u64_pair();
-        // 30 bits of chance leave room for any number of addresses above.
-        let first = i32::try_from(random >> 34).unwrap_or(1);
-        Self {
-            version,
-            community,
-            first,
-        }
+        Self { version, community }
     }
 
-    /// The request for the address of this number.
-    pub(crate) fn request(&self, index: usize) -> Option<Bytes> {
-        let id = self.first.checked_add(i32::try_from(index).ok()?)?;
+    /// The request with this identifier, which is not negative.
+    pub(super) fn request(&self, id: i32) -> Option<Bytes> {
         let community = self.community.expose();
         match self.version {
             Version::V1 => {
@@ -88,17 +76,15 @@ impl Probe {
         }
     }
 
-    /// The number of the address that an answer belongs to, and what it says; `None` of what is
-    /// no answer.
-    pub(crate) fn answer(&self, message: &[u8]) -> Option<(usize, Answer)> {
+    /// The identifier of the request that an answer is to, and what it says; `None` of what is no
+    /// answer, such as the request itself from a service that sends everything back.
+    pub(super) fn answer(&self, message: &[u8]) -> Option<(i32, Answer)> {
         let message = Bytes::copy_from_slice(message);
-        let (id, answer) = if self.version == Version::V3 {
-            engine(message)?
+        if self.version == Version::V3 {
+            engine(message)
         } else {
-            system(message)?
-        };
-        let index = usize::try_from(id.checked_sub(self.first)?).ok()?;
-        Some((index, answer))
+            system(message)
+        }
     }
 }
 
@@ -110,6 +96,9 @@ fn get(version: LibraryVersion, id: i32) -> Option<Pdu> {
 fn system(message: Bytes) -> Option<(i32, Answer)> {
     let decoded = CommunityMessage::decode(message, DecodeConfig::DEFAULT).ok()?;
     let pdu = decoded.value.into_pdu()?;
+    if pdu.pdu_type() != PduType::Response {
+        return None;
+    }
     let id = pdu.request_id();
     let error = pdu.is_error().then(|| {
         let status = pdu.error_status_enum();
@@ -132,14 +121,24 @@ fn system(message: Bytes) -> Option<(i32, Answer)> {
 }
 
 fn engine(message: Bytes) -> Option<(i32, Answer)> {
-    let decoded = V3Message::decode(message, DecodeConfig::DEFAULT).ok()?;
-    let security = decoded.value.security_params().clone();
+    let message = V3Message::decode(message, DecodeConfig::DEFAULT)
+        .ok()?
+        .value;
+    let kind = message.pdu()?.pdu_type();
+    if !matches!(kind, PduType::Report | PduType::Response) {
+        return None;
+    }
+    let security = message.security_params().clone();
     let security = UsmSecurityParams::decode(security, DecodeConfig::DEFAULT).ok()?;
+    let engine_id = security.value.engine_id().to_vec();
     let answer = Answer {
-        engine_id: Some(security.value.engine_id().to_vec()),
+        engine_id: Some(engine_id).filter(|it| !it.is_empty()),
         ..Answer::default()
     };
-    Some((decoded.value.msg_id(), answer))
+    answer
+        .engine_id
+        .is_some()
+        .then(|| (message.msg_id(), answer))
 }
 
 impl Answer {
@@ -159,6 +158,7 @@ impl Answer {
 #[cfg(test)]
 pub(super) mod tests {
     use async_snmp::VarBind;
+    use async_snmp::message::{MsgFlags, MsgGlobalData, ScopedPdu, SecurityLevel};
     use async_snmp::pdu::ResponsePdu;
     use proptest::prelude::*;
 
@@ -190,12 +190,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_answer_belongs_to_the_address_whose_number_it_has() {
+    fn an_answer_belongs_to_the_request_whose_identifier_it_has() {
         let probe = Probe::v2c(Secret::from("public"));
-        for index in [0, 7, 65_535] {
-            let request = probe.request(index).unwrap();
+        for id in [0, 7, 65_535, i32::MAX] {
+            let request = probe.request(id).unwrap();
             let (found, answer) = probe.answer(&answer_to(&request)).unwrap();
-            assert_eq!(found, index);
+            assert_eq!(found, id);
             assert_eq!(answer.name.as_deref(), Some("switch-1"));
             assert_eq!(answer.up_time.unwrap().as_secs(), 42);
             assert_eq!((answer.location, answer.error), (None, None));
@@ -208,6 +208,40 @@ pub(super) mod tests {
             assert!(probe.request(1).is_some());
             assert!(probe.answer(b"").is_none());
         }
+    }
+
+    #[test]
+    fn a_request_that_comes_back_is_no_answer() {
+        for probe in [Probe::v1("a".into()), Probe::v2c("a".into()), Probe::v3()] {
+            let request = probe.request(7).unwrap();
+            assert_eq!(probe.answer(&request), None, "{probe:?}");
+        }
+    }
+
+    #[test]
+    fn an_engine_is_known_by_a_report_with_its_identifier() {
+        let report = |security: UsmSecurityParams| {
+            let global = MsgGlobalData::new(
+                7,
+                65_507.try_into().unwrap(),
+                MsgFlags::new(SecurityLevel::NoAuthNoPriv, false),
+            );
+            // usmStatsUnknownEngineIDs.
+            let oid = Oid::new(&[1, 3, 6, 1, 6, 3, 15, 1, 1, 4, 0]);
+            let count = VarBind::new(oid_to_library(&oid), async_snmp::Value::Counter32(1));
+            let pdu = ResponsePdu::report(0, vec![count]).unwrap().into_raw();
+            let pdu = ScopedPdu::with_empty_context(pdu);
+            V3Message::new(global.unwrap(), security.encode().unwrap(), pdu)
+                .unwrap()
+                .encode()
+                .unwrap()
+        };
+        let engine_id = &b"\x80\0\x1f\x88\x04a"[..];
+        let known = UsmSecurityParams::new(engine_id, 1, 1, Bytes::new()).unwrap();
+        let (id, answer) = Probe::v3().answer(&report(known)).unwrap();
+        assert_eq!((id, answer.engine_id.as_deref()), (7, Some(engine_id)));
+        let unknown = UsmSecurityParams::discovery();
+        assert_eq!(Probe::v3().answer(&report(unknown)), None);
     }
 
     proptest! {
