@@ -40,6 +40,7 @@ pub(super) struct Machines {
     by_mac: Names<Mac>,
     by_address: Names<IpAddr>,
     by_name: Names<String>,
+    by_short_name: Names<String>,
     has_left_out: bool,
 }
 
@@ -140,10 +141,23 @@ impl Machines {
                 .addresses
                 .iter()
                 .filter_map(|it| self.by_address.get(it));
-            let by_name = || self.by_name.get(&short(clue.identity.name.as_ref()?));
+            let by_name = || self.named(clue.identity.name.as_ref()?);
             let likely = by_address.next().or_else(by_name)?;
             self.is_possible(likely, clue).then_some(likely)
         })
+    }
+
+    /// The machine of a name. Some devices tell their domain and some do not, so a name without
+    /// one is that of any domain; two domains are two machines.
+    fn named(&self, name: &str) -> Option<usize> {
+        let name = name.to_ascii_lowercase();
+        let without_domain = || {
+            let likely = self.by_short_name.get(&short(&name).to_owned())?;
+            let known = self.all.get(likely)?.identity.name.as_ref()?;
+            let is_same = is_short(&name) || is_short(&known.to_ascii_lowercase());
+            is_same.then_some(likely)
+        };
+        self.by_name.get(&name).or_else(without_domain)
     }
 
     /// Whether nothing that the clue tells speaks against a machine.
@@ -177,7 +191,9 @@ impl Machines {
             self.by_chassis.add(chassis.clone(), number);
         }
         if let Some(name) = &identity.name {
-            self.by_name.add(short(name), number);
+            let name = name.to_ascii_lowercase();
+            self.by_short_name.add(short(&name).to_owned(), number);
+            self.by_name.add(name, number);
         }
         for mac in clue.mac.into_iter().chain(identity.base_mac) {
             self.by_mac.add(mac, number);
@@ -195,12 +211,16 @@ fn is_global(address: &IpAddr) -> bool {
     !(address.is_loopback() || address.is_unspecified() || address.is_multicast() || is_link_local)
 }
 
-/// A name without its domain, for comparison: some devices tell it and some do not.
-fn short(name: &str) -> String {
-    let name = name.to_ascii_lowercase();
+/// A name without its domain.
+fn short(name: &str) -> &str {
     let is_address = name.parse::<IpAddr>().is_ok();
     match name.split_once('.') {
-        Some((host, _)) if !is_address && !host.is_empty() => host.to_owned(),
+        Some((host, _)) if !is_address && !host.is_empty() => host,
         _ => name,
     }
+}
+
+/// Whether a name has no domain.
+fn is_short(name: &str) -> bool {
+    short(name) == name
 }

@@ -265,3 +265,40 @@ fn what_devices_say_cannot_break_out_of_a_diagram() {
         "{dot}"
     );
 }
+
+#[test]
+fn a_name_with_another_domain_is_that_of_another_machine() {
+    let check = |known: &str, heard: &str, n_nodes: usize| {
+        let mut a = device(1);
+        // An address that nobody else has.
+        a.cdp.push(cdp(1, heard, "Port A", 77));
+        let mut b = device(2);
+        b.identity.name = Some(known.to_owned());
+        let graph = Graph::build(vec![a, b]);
+        assert_eq!(graph.nodes.len(), n_nodes, "{known} {heard}");
+    };
+    check("sw1.a.example", "sw1.b.example", 3);
+    check("sw1.a.example", "SW1.A.example", 2);
+    check("sw1.a.example", "sw1", 2);
+    check("sw1", "sw1.b.example", 2);
+    check("10.0.0.1", "10.0.0.2", 3);
+}
+
+#[test]
+fn a_full_name_is_known_among_several_of_one_host_name() {
+    let mut a = device(1);
+    a.cdp.push(cdp(1, "sw1.b.example", "Port A", 77));
+    a.cdp.push(cdp(2, "sw1", "Port B", 78));
+    let [mut b, mut c] = [device(2), device(3)];
+    b.identity.name = Some("sw1.a.example".to_owned());
+    c.identity.name = Some("sw1.b.example".to_owned());
+    let devices = [a, b, c];
+    assert_eq!(
+        links(&devices),
+        [
+            "device-1 eth1 - sw1.b.example Port A 0.8",
+            // It might be either.
+            "device-1 eth2 - sw1 Port B 0.8",
+        ]
+    );
+}
