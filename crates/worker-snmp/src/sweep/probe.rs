@@ -7,7 +7,7 @@ use async_snmp::{DecodeConfig, Version as LibraryVersion};
 use bytes::Bytes;
 
 use crate::Oid;
-use crate::client::{Secret, Version, from_library, oid_to_library};
+use crate::client::{Credentials, Secret, Version, from_library, oid_to_library};
 use crate::value::Value;
 
 /// The beginning of all objects of the group system.
@@ -38,6 +38,16 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
+    /// What agents answer who accept these credentials. Whether they accept a user of SNMP v3 is
+    /// not asked.
+    pub(crate) fn of(credentials: &Credentials) -> Self {
+        match credentials {
+            Credentials::V1(community) => Self::v1(community.clone()),
+            Credentials::V2c(community) => Self::v2c(community.clone()),
+            Credentials::V3(_) => Self::v3(),
+        }
+    }
+
     /// GET of the group system, in SNMP v1.
     pub(crate) fn v1(community: Secret) -> Self {
         Self::new(Version::V1, community)

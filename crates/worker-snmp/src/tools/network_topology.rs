@@ -1,5 +1,6 @@
 //! `snmp_network_topology`: which machines there are, and which interface is wired to which.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,23 +10,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use worker::{Context, Host, Summary, Tool};
 
-use crate::client::{Access, Timing};
 use crate::markdown;
 use crate::options::AccessOptions;
+use crate::sweep;
 use crate::topology::crawl::{Plan, Visited, crawl};
 use crate::topology::{Graph, Link, LinkEnd, Node, render};
 
-/// Most addresses of a range.
-const MOST_ADDRESSES: usize = 4_096;
-/// Longest wait for an answer while a range is searched.
-const PROBE: Duration = Duration::from_secs(1);
+/// Most addresses of a range: 4,096.
+const MOST_BITS: u8 = 12;
 
 /// Where to begin, how far to go, and how to speak with the agents.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Arguments {
     /// Network whose addresses are searched for agents, such as 10.0.0.0/24; up to 4,096
-    /// addresses. This or `seeds` must be given.
+    /// addresses. Each is waited for as long as `timeout` says, but a second at most; one that a
+    /// neighbour names is waited for as long as `timeout` says. This or `seeds` must be given.
     #[serde(default)]
     #[schemars(length(min = 1, max = 64))]
     network_range: Option<String>,
@@ -37,7 +37,7 @@ struct Arguments {
     /// them; by default so only where no `networkRange` is given.
     #[serde(default)]
     follow_neighbours: Option<bool>,
-    /// Most devices to read.
+    /// Most devices to read. Machines of which others speak come on top, up to 5,000 in all.
     #[serde(default = "default_max_devices")]
     #[schemars(range(min = 1, max = 1000))]
     max_devices: usize,
@@ -68,7 +68,7 @@ enum Format {
 struct Topology {
     /// The machines.
     nodes: Vec<Node>,
-    /// The connections between them.
+    /// The connections between them; at most 10,000, the surest.
     links: Vec<Link>,
     /// Both as text for a program that draws, where `format` asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,13 +77,15 @@ struct Topology {
     asked: usize,
     /// Addresses that answered; a machine may have several.
     answered: usize,
-    /// Agents that refused or broke off; at most 100.
+    /// Agents that refused, or fell silent before they had said who they are; at most 100. What
+    /// one fails to say after that is in its `notes`.
     failed: Vec<Failure>,
     /// Addresses that were not asked, because the scan scope does not allow them; at most 100.
     out_of_scope: Vec<IpAddr>,
-    /// Whether machines or links may be missing because a limit was reached.
+    /// Whether machines or links may be missing because a limit was reached: the deadline, the
+    /// time for one device, `maxDevices`, or the number of machines or links.
     truncated: bool,
-    /// Which limit.
+    /// Which limit, the first that was.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
@@ -142,14 +144,9 @@ async fn plan(context: &Context, arguments: &Arguments) -> Result<Plan, ToolErro
         seeds.extend(context.scope().resolve(seed).await?);
     }
     let access = arguments.access.access()?;
-    let timing = Timing {
-        timeout: access.timing().timeout.min(PROBE),
-        ..access.timing()
-    };
     let follows = arguments.follow_neighbours.unwrap_or(range.is_none());
     let allowed = range.map(|range| allowed(context, range)).transpose()?;
     Ok(Plan {
-        probe: Access::new(access.credentials().clone(), timing),
         access,
         port: arguments.access.port.get(),
         seeds,
@@ -184,22 +181,11 @@ fn refuse_silence(visited: &mut Visited, is_range: bool, n_seeds: usize) -> Resu
         .hint("check `port`, `version` and `community`; agents do not answer a wrong community"))
 }
 
-/// Reads a network and refuses one that is too large to search.
+/// Reads the network.
 fn network(text: &str) -> Result<IpNet, ToolError> {
-    let invalid = || {
-        let error = format!("argument networkRange: {text:?} is not a network");
-        ToolError::invalid(error).hint("write it as 10.0.0.0/24, or 10.0.0.1/32 for one address")
-    };
-    let network: IpNet = text.parse().map_err(|_| invalid())?;
-    let network = network.trunc();
-    if network.hosts().nth(MOST_ADDRESSES).is_some() {
-        let error =
-            format!("argument networkRange: {network} has more than {MOST_ADDRESSES} addresses");
-        return Err(ToolError::invalid(error).hint(
-            "search a part of it, or find its agents with snmp_discover and give them as seeds",
-        ));
-    }
-    Ok(network)
+    let too_large =
+        "search a part of it, or find its agents with snmp_discover and give them as seeds";
+    sweep::network("networkRange", text, MOST_BITS, too_large)
 }
 
 fn default_max_devices() -> usize {
@@ -213,8 +199,7 @@ impl Topology {
             Format::Mermaid => Some(render::mermaid(&graph)),
             Format::Dot => Some(render::dot(&graph)),
         };
-        let left_out = "there are too many machines that did not answer themselves";
-        let note = visited.cut_short.or(graph.has_left_out.then_some(left_out));
+        let note = visited.cut_short.or(graph.left_out);
         let failed = visited.failed.into_iter();
         Self {
             nodes: graph.nodes,
@@ -234,9 +219,12 @@ impl Topology {
 
 impl Summary for Topology {
     fn summary(&self) -> String {
-        let name = |id: &str| {
-            let node = self.nodes.iter().find(|node| node.id == id);
-            node.map_or(id, |node| node.name.as_str()).to_owned()
+        let names = self.nodes.iter().map(|node| (&node.id, &node.name));
+        let names: HashMap<&String, &String> = names.collect();
+        let name = |id: &String| {
+            names
+                .get(id)
+                .map_or_else(|| id.clone(), ToString::to_string)
         };
         let end = |end: &LinkEnd| {
             format!(

@@ -7,6 +7,9 @@ use super::graph::EvidenceKind;
 use super::index::{Clue, Machines};
 use super::{CdpNeighbour, Device, Identity, LldpNeighbour, Mac, Named};
 
+/// The addresses that any device has resolved to a MAC address.
+type Resolved = BTreeMap<Mac, BTreeSet<IpAddr>>;
+
 /// A device says that an interface of its own is connected with a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
@@ -35,8 +38,9 @@ pub(super) fn all(devices: &[Device], machines: &mut Machines) -> Vec<Claim> {
         let of_cdp = |it: &CdpNeighbour| cdp(from, it, devices, machines);
         claims.extend(device.cdp.iter().filter_map(of_cdp));
     }
-    claims.extend(forwarding(devices, machines, &claims));
-    claims.extend(arp(devices, machines, &claims));
+    let resolved = resolved(devices);
+    claims.extend(forwarding(devices, machines, &claims, &resolved));
+    claims.extend(arp(devices, machines, &claims, &resolved));
     claims
 }
 
@@ -170,7 +174,12 @@ fn mac_of_digits(text: &str) -> Option<Mac> {
 }
 
 /// Ports without a neighbour that speaks, behind which one MAC address was learnt and no other.
-fn forwarding(devices: &[Device], machines: &mut Machines, known: &[Claim]) -> Vec<Claim> {
+fn forwarding(
+    devices: &[Device],
+    machines: &mut Machines,
+    known: &[Claim],
+    resolved: &Resolved,
+) -> Vec<Claim> {
     let taken: HashSet<(usize, &str)> = known
         .iter()
         .flat_map(|it| {
@@ -181,7 +190,6 @@ fn forwarding(devices: &[Device], machines: &mut Machines, known: &[Claim]) -> V
             std::iter::once((it.from, it.interface.as_str())).chain(far)
         })
         .collect();
-    let resolved = resolved(devices);
     let mut claims = Vec::new();
     for (from, device) in devices.iter().enumerate() {
         let own: HashSet<Mac> = device.macs().collect();
@@ -221,11 +229,15 @@ fn forwarding(devices: &[Device], machines: &mut Machines, known: &[Claim]) -> V
 
 /// Machines that nobody else speaks of and a device has resolved; of several devices the first
 /// router counts, since hosts are behind it.
-fn arp(devices: &[Device], machines: &mut Machines, known: &[Claim]) -> Vec<Claim> {
+fn arp(
+    devices: &[Device],
+    machines: &mut Machines,
+    known: &[Claim],
+    resolved: &Resolved,
+) -> Vec<Claim> {
     let mut linked: HashSet<usize> = known.iter().flat_map(|it| [it.from, it.to]).collect();
     let mut order: Vec<usize> = (0..devices.len()).collect();
     order.sort_by_key(|from| devices.get(*from).is_some_and(|it| !it.is_router));
-    let resolved = resolved(devices);
     let mut claims = Vec::new();
     for from in order {
         let Some(device) = devices.get(from) else {
@@ -259,9 +271,8 @@ fn arp(devices: &[Device], machines: &mut Machines, known: &[Claim]) -> Vec<Clai
     claims
 }
 
-/// The addresses that any device has resolved to a MAC address.
-fn resolved(devices: &[Device]) -> BTreeMap<Mac, BTreeSet<IpAddr>> {
-    let mut resolved: BTreeMap<Mac, BTreeSet<IpAddr>> = BTreeMap::new();
+fn resolved(devices: &[Device]) -> Resolved {
+    let mut resolved = Resolved::new();
     for entry in devices.iter().flat_map(|device| &device.arp) {
         resolved.entry(entry.mac).or_default().insert(entry.address);
     }

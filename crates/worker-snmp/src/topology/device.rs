@@ -114,7 +114,7 @@ pub(crate) struct Learnt {
 }
 
 /// An address that was resolved on an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ArpEntry {
     /// The interface.
     pub(crate) if_index: u32,
@@ -133,6 +133,34 @@ impl Interface {
 }
 
 impl Device {
+    /// The record of one that has answered, before it has said anything else.
+    pub(crate) fn met(address: IpAddr, identity: Identity) -> Self {
+        Self {
+            asked_at: BTreeSet::from([address]),
+            identity,
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what another record of the same device has. The tables are the same at all its
+    /// addresses, so those of the more complete record count.
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        let size = |it: &Self| it.interfaces.len() + it.lldp.len() + it.cdp.len() + it.learnt.len();
+        if size(&other) > size(self) {
+            std::mem::swap(self, &mut other);
+        }
+        self.join(other);
+    }
+
+    /// Takes over by what else the same device is known.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.asked_at.extend(other.asked_at);
+        self.addresses.extend(other.addresses);
+        self.identity = std::mem::take(&mut self.identity).or(other.identity);
+        self.is_router |= other.is_router;
+        self.is_bridge |= other.is_bridge;
+    }
+
     /// Name of an interface, also of one that the tables do not have.
     pub(crate) fn label(&self, if_index: u32) -> String {
         match self.interfaces.get(&if_index) {

@@ -17,9 +17,12 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     /// In the order of their ends.
     pub(crate) links: Vec<Link>,
-    /// Whether machines were left out because there are too many.
-    pub(crate) has_left_out: bool,
+    /// What was left out because there is too much of it.
+    pub(crate) left_out: Option<&'static str>,
 }
+
+/// Most links of a graph, the surest first.
+const MOST_LINKS: usize = 10_000;
 
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -133,7 +136,14 @@ impl Graph {
     pub(crate) fn build(devices: Vec<Device>) -> Self {
         let devices = merge(devices);
         let mut machines = Machines::of(&devices);
-        let cables = cables(claims::all(&devices, &mut machines));
+        let mut cables = cables(claims::all(&devices, &mut machines));
+        cables.sort_by(|a, b| b.confidence().total_cmp(&a.confidence()));
+        let left_out = match (machines.has_left_out(), cables.len() > MOST_LINKS) {
+            (true, _) => Some("there are too many machines that did not answer themselves"),
+            (false, true) => Some("there are too many links; the least sure are left out"),
+            (false, false) => None,
+        };
+        cables.truncate(MOST_LINKS);
         let ids = identifiers(machines.all());
         let node = |(number, machine): (usize, &Machine)| {
             let id = ids.get(number).cloned().unwrap_or_default();
@@ -146,7 +156,7 @@ impl Graph {
         Self {
             nodes,
             links,
-            has_left_out: machines.has_left_out(),
+            left_out,
         }
     }
 }
@@ -169,22 +179,6 @@ fn merge(devices: Vec<Device>) -> Vec<Device> {
         key(a).cmp(&key(b))
     });
     merged
-}
-
-impl Device {
-    /// Takes over what another record of the same device has. The tables are the same at all its
-    /// addresses, so those of the more complete record count.
-    fn absorb(&mut self, mut other: Self) {
-        let size = |it: &Self| it.interfaces.len() + it.lldp.len() + it.cdp.len() + it.learnt.len();
-        if size(&other) > size(self) {
-            std::mem::swap(self, &mut other);
-        }
-        self.asked_at.extend(other.asked_at);
-        self.addresses.extend(other.addresses);
-        self.identity = std::mem::take(&mut self.identity).or(other.identity);
-        self.is_router |= other.is_router;
-        self.is_bridge |= other.is_bridge;
-    }
 }
 
 /// An identifier for each machine, none twice.

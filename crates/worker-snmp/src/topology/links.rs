@@ -1,6 +1,6 @@
 //! Claims of both ends, put together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::claims::Claim;
 use super::graph::{Evidence, EvidenceKind};
@@ -22,26 +22,47 @@ pub(super) struct Cable {
 /// about the cable from the same interface to the same machine, if there is one: a neighbour's
 /// words for its port need not be those that its own tables have.
 pub(super) fn cables(claims: Vec<Claim>) -> Vec<Cable> {
-    let mut cables: Vec<Cable> = Vec::new();
+    let mut cables = Cables::default();
     let (exact, vague): (Vec<Claim>, Vec<Claim>) = claims.into_iter().partition(|it| it.is_exact);
     for claim in exact {
         let near = (claim.from, Some(claim.interface.clone()));
         let far = (claim.to, claim.to_interface.clone());
-        let same = |it: &&mut Cable| it.joins(&near, &far);
-        match cables.iter_mut().find(same) {
-            Some(cable) => cable.hear(&claim),
-            None => cables.push(Cable::of(&claim)),
-        }
+        let same = cables.by_ends.get(&(near, far)).copied();
+        cables.hear(same, &claim);
     }
     for claim in vague {
         let near = (claim.from, Some(claim.interface.clone()));
-        let same = |it: &&mut Cable| it.other_end(&near).is_some_and(|far| far.0 == claim.to);
-        match cables.iter_mut().find(same) {
-            Some(cable) => cable.hear(&claim),
-            None => cables.push(Cable::of(&claim)),
-        }
+        let same = cables.by_far_machine.get(&(near, claim.to)).copied();
+        cables.hear(same, &claim);
     }
-    cables
+    cables.all
+}
+
+/// Cables, and which of them are known by what, from either end.
+#[derive(Debug, Default)]
+struct Cables {
+    all: Vec<Cable>,
+    by_ends: HashMap<(End, End), usize>,
+    /// The first one from an end to a machine.
+    by_far_machine: HashMap<(End, usize), usize>,
+}
+
+impl Cables {
+    /// Adds what a claim says to a cable, or a new cable.
+    fn hear(&mut self, cable: Option<usize>, claim: &Claim) {
+        if let Some(cable) = cable.and_then(|number| self.all.get_mut(number)) {
+            cable.hear(claim);
+            return;
+        }
+        let (number, cable) = (self.all.len(), Cable::of(claim));
+        for (near, far) in [(&cable.a, &cable.b), (&cable.b, &cable.a)] {
+            let ends = (near.clone(), far.clone());
+            self.by_ends.entry(ends).or_insert(number);
+            let to_machine = (near.clone(), far.0);
+            self.by_far_machine.entry(to_machine).or_insert(number);
+        }
+        self.all.push(cable);
+    }
 }
 
 impl Cable {
@@ -55,18 +76,6 @@ impl Cable {
 
     fn hear(&mut self, claim: &Claim) {
         self.evidence.insert((claim.evidence, claim.from));
-    }
-
-    fn joins(&self, one: &End, other: &End) -> bool {
-        (&self.a, &self.b) == (one, other) || (&self.a, &self.b) == (other, one)
-    }
-
-    fn other_end(&self, end: &End) -> Option<&End> {
-        match (&self.a == end, &self.b == end) {
-            (true, _) => Some(&self.b),
-            (_, true) => Some(&self.a),
-            _ => None,
-        }
     }
 
     /// How sure it is, from 0 to 1.

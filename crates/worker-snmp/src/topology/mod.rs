@@ -5,8 +5,8 @@
 //! draws them. Several records of one device, found at several of its addresses, are one node
 //! ([`identity`]).
 //!
-//! To add a kind of evidence: a field of [`Device`], its reading in [`read`], and a function in
-//! [`claims`] that says what it means.
+//! To add a kind of evidence: a field of [`Device`], a section of [`read`] that fills it, and a
+//! function in [`claims`] that says what it means.
 
 mod claims;
 pub(crate) mod crawl;

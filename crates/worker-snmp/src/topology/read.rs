@@ -1,28 +1,61 @@
 //! Asking one device for all that [`Device`] holds.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+mod neighbours;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::name::hexadecimal;
-use super::{
-    ArpEntry, CdpNeighbour, Device, Identity, Interface, Learnt, LldpNeighbour, LldpPort, Mac,
-    Named,
-};
-use crate::client::{Index, Reader, Row, Table};
+use super::{Device, Identity, Interface, Mac, Named};
+use crate::client::{Index, Reader, Table};
 use crate::{Error, mib};
 
-/// Bits of LLDP's system capabilities, the first being the highest of the first byte.
-const LLDP_BRIDGE: u8 = 0x20;
-const LLDP_ROUTER: u8 = 0x08;
-/// Bits of CDP's capabilities, in the last byte.
-const CDP_ROUTER: u8 = 0x01;
-const CDP_BRIDGE: u8 = 0x0a;
+/// Longest time for one section of a device.
+const SECTION: Duration = Duration::from_mins(1);
+/// Sections without an answer after which the others are not asked for.
+const MOST_SILENT: usize = 2;
 /// `entPhysicalClass`: a chassis.
 const CHASSIS: i64 = 3;
-/// Status of a forwarding entry: learned.
-const LEARNED: i64 = 3;
-/// Type of a resolved address: invalid.
-const INVALID: i64 = 2;
+
+/// A part of what a device says, which it may be unable to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    System,
+    Serial,
+    Interfaces,
+    Addresses,
+    Lldp,
+    Cdp,
+    Bridge,
+    Arp,
+}
+
+/// By what a device is told from others.
+pub(super) const WHO: [Section; 4] = [
+    Section::System,
+    Section::Serial,
+    Section::Interfaces,
+    Section::Addresses,
+];
+/// Whom it sees, the surest first.
+pub(super) const NEIGHBOURS: [Section; 4] =
+    [Section::Lldp, Section::Cdp, Section::Bridge, Section::Arp];
+
+/// How the reading of sections ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All that the device has was read, as far as it tells.
+    Whole,
+    /// There was no time for all of it.
+    Cut,
+    /// The device does not answer any more.
+    Silent,
+}
 
 /// What can be had of a device by a single request, enough to know it again.
 ///
@@ -52,41 +85,73 @@ pub(super) async fn identify(reader: &Reader) -> Result<Identity, Error> {
     Ok(identity.meaningful())
 }
 
-/// Everything that a device says of itself and its neighbours. What it cannot say is noted in the
-/// record.
-///
-/// # Errors
-/// The device stopped answering before it had told anything of its interfaces.
-pub(super) async fn read(
+/// Reads sections into the record of a device. What it cannot say, and what there is no time for
+/// until `end`, is noted in the record; what was read of it is kept.
+pub(super) async fn sections(
     reader: &Reader,
-    address: IpAddr,
-    identity: Identity,
-) -> Result<Device, Error> {
-    let mut device = Device {
-        asked_at: BTreeSet::from([address]),
-        identity,
-        ..Device::default()
-    };
-    system(reader, &mut device).await?;
-    interfaces(reader, &mut device).await?;
-    let mut notes = Vec::new();
-    for failed in [
-        serial(reader, &mut device).await,
-        addresses(reader, &mut device).await,
-        lldp(reader, &mut device).await,
-        cdp(reader, &mut device).await,
-        bridge(reader, &mut device).await,
-        arp(reader, &mut device).await,
-    ] {
-        notes.extend(failed.err().map(|error| error.to_string()));
+    device: &mut Device,
+    sections: &[Section],
+    end: Instant,
+) -> Outcome {
+    let mut outcome = Outcome::Whole;
+    let mut n_silent = 0;
+    for section in sections {
+        let until = (Instant::now() + SECTION).min(end);
+        let read = timeout_at(until, section.read(reader, device)).await;
+        let is_silent = matches!(read, Ok(Err(Error::Timeout { .. } | Error::Network { .. })));
+        n_silent = if is_silent { n_silent + 1 } else { 0 };
+        match read {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => device.notes.push(format!("{section}: {error}")),
+            Err(_) => {
+                outcome = Outcome::Cut;
+                let why = if until == end {
+                    "the deadline came".to_owned()
+                } else {
+                    format!("it takes longer than {SECTION:?}")
+                };
+                device
+                    .notes
+                    .push(format!("{section}: not read to the end, {why}"));
+            }
+        }
+        if n_silent == MOST_SILENT {
+            let note = "the agent fell silent, and was not asked for the rest";
+            device.notes.push(note.to_owned());
+            return Outcome::Silent;
+        }
     }
-    notes.dedup();
-    device.notes.extend(notes);
-    if device.identity.base_mac.is_none() {
-        // Of a device without a bridge the lowest address does as well.
-        device.identity.base_mac = device.interfaces.values().filter_map(|it| it.mac).min();
+    outcome
+}
+
+impl Section {
+    async fn read(self, reader: &Reader, device: &mut Device) -> Result<(), Error> {
+        match self {
+            Self::System => system(reader, device).await,
+            Self::Serial => serial(reader, device).await,
+            Self::Interfaces => interfaces(reader, device).await,
+            Self::Addresses => addresses(reader, device).await,
+            Self::Lldp => neighbours::lldp(reader, device).await,
+            Self::Cdp => neighbours::cdp(reader, device).await,
+            Self::Bridge => neighbours::bridge(reader, device).await,
+            Self::Arp => neighbours::arp(reader, device).await,
+        }
     }
-    Ok(device)
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "system",
+            Self::Serial => "serial number",
+            Self::Interfaces => "interfaces",
+            Self::Addresses => "addresses",
+            Self::Lldp => "neighbours in LLDP",
+            Self::Cdp => "neighbours in CDP",
+            Self::Bridge => "forwarding tables",
+            Self::Arp => "resolved addresses",
+        })
+    }
 }
 
 async fn system(reader: &Reader, device: &mut Device) -> Result<(), Error> {
@@ -120,6 +185,10 @@ async fn interfaces(reader: &Reader, device: &mut Device) -> Result<(), Error> {
             interface.mac = row.octets("ifPhysAddress").and_then(Mac::new);
         }
     }
+    if device.identity.base_mac.is_none() {
+        // Of a device without a bridge the lowest address does as well.
+        device.identity.base_mac = device.interfaces.values().filter_map(|it| it.mac).min();
+    }
     let columns = ["ifName", "ifAlias"];
     let more = table(reader, device, "IF-MIB (ifXTable)", "ifXTable", &columns).await?;
     for (index, row) in more.rows() {
@@ -133,14 +202,13 @@ async fn interfaces(reader: &Reader, device: &mut Device) -> Result<(), Error> {
 }
 
 async fn addresses(reader: &Reader, device: &mut Device) -> Result<(), Error> {
-    let table = reader.table("ipAddrTable", &["ipAdEntIfIndex"]).await?;
+    let table = noted(reader, device, "ipAddrTable", &["ipAdEntIfIndex"]).await?;
     let v4 = table
         .rows()
         .filter_map(|(index, _)| Index::new(index).ipv4());
     device.addresses.extend(v4.map(IpAddr::from));
-    let table = reader
-        .table("ipAddressTable", &["ipAddressIfIndex", "ipAddressType"])
-        .await?;
+    let columns = ["ipAddressIfIndex", "ipAddressType"];
+    let table = noted(reader, device, "ipAddressTable", &columns).await?;
     let unicast = table
         .rows()
         .filter(|(_, row)| row.number("ipAddressType") == Some(1));
@@ -148,201 +216,6 @@ async fn addresses(reader: &Reader, device: &mut Device) -> Result<(), Error> {
         .addresses
         .extend(unicast.filter_map(|(index, _)| Index::new(index).inet_address()));
     Ok(())
-}
-
-async fn lldp(reader: &Reader, device: &mut Device) -> Result<(), Error> {
-    let columns = ["lldpLocPortIdSubtype", "lldpLocPortId", "lldpLocPortDesc"];
-    let ports = table(reader, device, "LLDP-MIB", "lldpLocPortTable", &columns).await?;
-    for (index, row) in ports.rows() {
-        if let [number] = *index {
-            let id = || {
-                let subtype = row.number("lldpLocPortIdSubtype")?;
-                Named::port(subtype, row.octets("lldpLocPortId")?)
-            };
-            let description = row.text("lldpLocPortDesc");
-            device.lldp_ports.insert(
-                number,
-                LldpPort {
-                    id: id(),
-                    description,
-                },
-            );
-        }
-    }
-    if ports.is_empty() {
-        return Ok(());
-    }
-    let own = reader.scalars(&["lldpLocSysCapEnabled"]).await?;
-    device.is_bridge |= has_bits(&own, "lldpLocSysCapEnabled", LLDP_BRIDGE);
-    let columns = [
-        "lldpRemChassisIdSubtype",
-        "lldpRemChassisId",
-        "lldpRemPortIdSubtype",
-        "lldpRemPortId",
-        "lldpRemPortDesc",
-        "lldpRemSysName",
-        "lldpRemSysDesc",
-        "lldpRemSysCapEnabled",
-    ];
-    let neighbours = reader.table("lldpRemTable", &columns).await?;
-    let columns = ["lldpRemManAddrIfSubtype"];
-    let managed = reader.table("lldpRemManAddrTable", &columns).await?;
-    let managed = management(&managed);
-    for (index, row) in neighbours.rows() {
-        let addresses = managed.get(index).cloned().unwrap_or_default();
-        device.lldp.extend(lldp_neighbour(index, row, addresses));
-    }
-    Ok(())
-}
-
-/// The addresses of each neighbour, by time mark, port and number.
-fn management(table: &Table) -> BTreeMap<Vec<u32>, Vec<IpAddr>> {
-    let mut addresses: BTreeMap<Vec<u32>, Vec<IpAddr>> = BTreeMap::new();
-    for (index, _) in table.rows() {
-        let Some((neighbour, address)) = index.split_at_checked(3) else {
-            continue;
-        };
-        if let Some(address) = Index::new(address).inet_address() {
-            addresses
-                .entry(neighbour.to_vec())
-                .or_default()
-                .push(address);
-        }
-    }
-    addresses
-}
-
-fn lldp_neighbour(index: &[u32], row: &Row, addresses: Vec<IpAddr>) -> Option<LldpNeighbour> {
-    let chassis = || {
-        let subtype = row.number("lldpRemChassisIdSubtype")?;
-        Named::chassis(subtype, row.octets("lldpRemChassisId")?)
-    };
-    let port = || {
-        let subtype = row.number("lldpRemPortIdSubtype")?;
-        Named::port(subtype, row.octets("lldpRemPortId")?)
-    };
-    let [_, local_port, _] = *index else {
-        return None;
-    };
-    Some(LldpNeighbour {
-        local_port,
-        chassis: chassis(),
-        port: port(),
-        port_description: row.text("lldpRemPortDesc"),
-        name: row.text("lldpRemSysName"),
-        description: row.text("lldpRemSysDesc"),
-        is_router: has_bits(row, "lldpRemSysCapEnabled", LLDP_ROUTER),
-        is_bridge: has_bits(row, "lldpRemSysCapEnabled", LLDP_BRIDGE),
-        addresses,
-    })
-}
-
-fn has_bits(row: &Row, name: &str, bits: u8) -> bool {
-    let first = row.octets(name).and_then(<[u8]>::first);
-    first.is_some_and(|octet| octet & bits != 0)
-}
-
-async fn cdp(reader: &Reader, device: &mut Device) -> Result<(), Error> {
-    let columns = [
-        "cdpCacheAddress",
-        "cdpCacheDeviceId",
-        "cdpCacheDevicePort",
-        "cdpCachePlatform",
-        "cdpCacheCapabilities",
-        "cdpCachePrimaryMgmtAddr",
-    ];
-    let table = table(reader, device, "CISCO-CDP-MIB", "cdpCacheTable", &columns).await?;
-    for (index, row) in table.rows() {
-        let [if_index, _] = *index else {
-            continue;
-        };
-        let capabilities = row.octets("cdpCacheCapabilities").and_then(<[u8]>::last);
-        let has = |bits: u8| capabilities.is_some_and(|octet| octet & bits != 0);
-        let addresses = ["cdpCacheAddress", "cdpCachePrimaryMgmtAddr"];
-        let addresses = addresses
-            .iter()
-            .filter_map(|name| ip_address(row.octets(name)?));
-        let addresses: BTreeSet<IpAddr> = addresses.collect();
-        device.cdp.push(CdpNeighbour {
-            if_index,
-            device: row.text("cdpCacheDeviceId"),
-            port: row.text("cdpCacheDevicePort"),
-            platform: row.text("cdpCachePlatform"),
-            is_router: has(CDP_ROUTER),
-            is_bridge: has(CDP_BRIDGE),
-            addresses: addresses.into_iter().collect(),
-        });
-    }
-    Ok(())
-}
-
-/// Ports, and what was learnt on them, by VLAN where the device has VLANs.
-async fn bridge(reader: &Reader, device: &mut Device) -> Result<(), Error> {
-    let columns = ["dot1dBasePortIfIndex"];
-    let ports = table(reader, device, "BRIDGE-MIB", "dot1dBasePortTable", &columns).await?;
-    let if_index = |port: Option<i64>| {
-        let port = u32::try_from(port?).ok().filter(|port| *port != 0)?;
-        let mapped = ports
-            .row(&[port])
-            .and_then(|row| row.number("dot1dBasePortIfIndex"));
-        // Where the table is missing, both numbers are mostly the same.
-        mapped.map_or(ports.is_empty().then_some(port), |number| {
-            u32::try_from(number).ok()
-        })
-    };
-    device.is_bridge |= !ports.is_empty();
-    let columns = ["dot1qTpFdbPort", "dot1qTpFdbStatus"];
-    let by_vlan = reader.table("dot1qTpFdbTable", &columns).await?;
-    let columns = ["dot1dTpFdbPort", "dot1dTpFdbStatus"];
-    let plain = reader.table("dot1dTpFdbTable", &columns).await?;
-    let entries = by_vlan
-        .rows()
-        .map(|(index, row)| (index.get(1..).unwrap_or_default(), row, "dot1qTpFdb"))
-        .chain(plain.rows().map(|(index, row)| (index, row, "dot1dTpFdb")));
-    for (index, row, prefix) in entries {
-        let is_learnt = row.number(&format!("{prefix}Status")) == Some(LEARNED);
-        let port = if_index(row.number(&format!("{prefix}Port")));
-        let mac = Index::new(index).octets(6).and_then(|it| Mac::new(&it));
-        if let (true, Some(if_index), Some(mac)) = (is_learnt, port, mac) {
-            device.learnt.push(Learnt { if_index, mac });
-        }
-    }
-    Ok(())
-}
-
-async fn arp(reader: &Reader, device: &mut Device) -> Result<(), Error> {
-    let columns = ["ipNetToMediaPhysAddress", "ipNetToMediaType"];
-    let table = reader.table("ipNetToMediaTable", &columns).await?;
-    for (index, row) in table.rows() {
-        let mut index = Index::new(index);
-        let (if_index, address) = (index.number(), index.ipv4());
-        let mac = row.octets("ipNetToMediaPhysAddress").and_then(Mac::new);
-        let is_valid = row.number("ipNetToMediaType") != Some(INVALID);
-        device
-            .arp
-            .extend(entry(if_index, address.map(Ipv4Addr::into), mac).filter(|_| is_valid));
-    }
-    let columns = ["ipNetToPhysicalPhysAddress", "ipNetToPhysicalType"];
-    let table = reader.table("ipNetToPhysicalTable", &columns).await?;
-    for (index, row) in table.rows() {
-        let mut index = Index::new(index);
-        let (if_index, address) = (index.number(), index.inet_address());
-        let mac = row.octets("ipNetToPhysicalPhysAddress").and_then(Mac::new);
-        let is_valid = row.number("ipNetToPhysicalType") != Some(INVALID);
-        let entry = entry(if_index, address, mac).filter(|_| is_valid);
-        device
-            .arp
-            .extend(entry.filter(|it| !device.arp.contains(it)));
-    }
-    Ok(())
-}
-
-fn entry(if_index: Option<u32>, address: Option<IpAddr>, mac: Option<Mac>) -> Option<ArpEntry> {
-    Some(ArpEntry {
-        if_index: if_index?,
-        address: address?,
-        mac: mac?,
-    })
 }
 
 /// A table, and a note in the record where it is missing or damaged.
@@ -353,17 +226,21 @@ async fn table(
     name: &str,
     columns: &[&str],
 ) -> Result<Table, Error> {
-    let table = reader.table(name, columns).await?;
+    let table = noted(reader, device, name, columns).await?;
     if table.is_empty() {
         device.missing.push(mib.to_owned());
     }
-    device.notes.extend(table.notes().iter().cloned());
     Ok(table)
 }
 
-/// An address without a word on its kind.
-fn ip_address(octets: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
-    let v6 = || <[u8; 16]>::try_from(octets).map(IpAddr::from);
-    v4.or_else(|_| v6()).ok()
+/// A table, and a note in the record where it is damaged.
+async fn noted(
+    reader: &Reader,
+    device: &mut Device,
+    name: &str,
+    columns: &[&str],
+) -> Result<Table, Error> {
+    let table = reader.table(name, columns).await?;
+    device.notes.extend(table.notes().iter().cloned());
+    Ok(table)
 }

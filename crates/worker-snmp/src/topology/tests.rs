@@ -1,5 +1,7 @@
 //! Graphs of what devices of a test's own making say.
 
+use serde_json::json;
+
 use super::*;
 
 /// A device with a MAC address of its own for each interface `eth1` to `eth4`.
@@ -267,6 +269,34 @@ fn what_devices_say_cannot_break_out_of_a_diagram() {
 }
 
 #[test]
+fn each_kind_of_evidence_is_said_with_who_has_seen_it() {
+    let mut router = resolves(device(1), 3, 8);
+    router.is_router = true;
+    router.cdp.push(cdp(2, "switch-7", "Port A", 7));
+    let router = learns(hears(router, 1, &device(2), 2), 4, 9, 1);
+    let graph = Graph::build(vec![router, device(2)]);
+    let evidence = |link: &Link| {
+        assert_eq!(link.evidence[0].seen_by, "engine:80001f8801");
+        let own = [link.a.clone(), link.b.clone()];
+        let own = own.into_iter().find(|it| it.node == "engine:80001f8801");
+        (
+            own.unwrap().interface.unwrap(),
+            json!(link.evidence[0].kind),
+        )
+    };
+    let mut evidence: Vec<_> = graph.links.iter().map(evidence).collect();
+    evidence.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [
+        ("eth1", "lldp"),
+        ("eth2", "cdp"),
+        ("eth3", "arp"),
+        ("eth4", "forwarding"),
+    ];
+    let expected = expected.map(|(interface, kind)| (interface.to_owned(), json!(kind)));
+    assert_eq!(evidence, expected);
+}
+
+#[test]
 fn a_name_with_another_domain_is_that_of_another_machine() {
     let check = |known: &str, heard: &str, n_nodes: usize| {
         let mut a = device(1);
@@ -301,4 +331,23 @@ fn a_full_name_is_known_among_several_of_one_host_name() {
             "device-1 eth2 - sw1 Port B 0.8",
         ]
     );
+}
+
+#[test]
+fn the_surest_links_are_kept_of_too_many() {
+    let b = device(2);
+    let mut a = hears(device(1), 1, &b, 2);
+    for if_index in 100..10_100 {
+        a.learnt.push(Learnt {
+            if_index,
+            mac: Mac::new(&[2, 1, 0, 0, 0, 1]).unwrap(),
+        });
+    }
+    let graph = Graph::build(vec![a.clone(), b.clone()]);
+    assert_eq!(graph.links.len(), 10_000);
+    assert!(graph.left_out.unwrap().contains("links"));
+    assert!(graph.links.iter().any(|link| link.confidence > 0.5));
+    a.learnt.pop();
+    let graph = Graph::build(vec![a, b]);
+    assert_eq!((graph.links.len(), graph.left_out), (10_000, None));
 }
