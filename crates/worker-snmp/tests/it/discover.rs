@@ -51,6 +51,31 @@ async fn the_agent_of_a_network_is_found_by_every_version() {
 }
 
 #[tokio::test]
+async fn a_sweep_of_version_3_takes_no_password_and_so_none_can_be_wrong() {
+    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let mut arguments = json!({ "targetRange": "127.0.0.1", "port": snmpd.address().port(),
+        "version": "3", "user": "sha256-aes", "authKey": "not-the-password" });
+    let error = failed(&worker, "snmp_discover", arguments.clone()).await;
+    assert_eq!(error["code"], "invalid_arguments", "{error}");
+    assert!(!error.to_string().contains("not-the-password"), "{error}");
+    for password in ["user", "authKey"] {
+        arguments.as_object_mut().unwrap().remove(password);
+    }
+    let found = done(&worker, "snmp_discover", arguments).await;
+    assert_eq!(found["statistics"]["answered"], 1, "{found:#}");
+}
+
+#[tokio::test]
+async fn addresses_mapped_to_ipv6_are_those_they_map() {
+    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let arguments = sweep("::ffff:127.0.0.0/126", snmpd.address().port());
+    let found = done(&worker, "snmp_discover", arguments).await;
+    assert_eq!(found["targetRange"], "127.0.0.0/30");
+    assert_eq!(found["devices"][0]["address"], "127.0.0.1", "{found:#}");
+    assert!(found["devices"][0]["answeredFrom"].is_null(), "{found:#}");
+}
+
+#[tokio::test]
 async fn a_slash_32_has_one_address_and_a_slash_31_two() {
     let snmpd = Snmpd::start().await.unwrap();
     for (range, n_addresses) in [("127.0.0.1/32", 1), ("127.0.0.1", 1), ("127.0.0.0/31", 2)] {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 use testkit::lab::{Kind, Lab, Link, NETWORK, Wiring};
 use testkit::namespaces::lab_of_daemons;
-use testkit::snmp::Snmpsim;
+use testkit::snmp::{AUTH_PASSWORD, PRIVACY_PASSWORD, Snmpd, Snmpsim};
 
 use crate::call::{done, failed, worker};
 
@@ -59,6 +59,9 @@ fn check(topology: &Value, wiring: &Wiring) {
     for link in topology["links"].as_array().unwrap() {
         assert_eq!(link["confidence"], 1.0, "{seed}");
     }
+    // Each cable is announced from both ends.
+    let n_announced = 2 * wiring.cables.len();
+    assert_eq!(evidence(topology), [("lldp", n_announced)].into(), "{seed}");
     assert_eq!(topology["truncated"], false, "{seed}");
 }
 
@@ -104,12 +107,20 @@ async fn of_simulated(device: &str) -> (Value, BTreeSet<String>) {
     let arguments = json!({ "seeds": ["127.0.0.1"], "port": agent.address().port(),
         "community": device });
     let topology = done(&worker, TOOL, arguments).await;
-    let links = links(&topology)
-        .into_iter()
-        .zip(topology["links"].as_array().unwrap());
-    let links = links.map(|([a, b], _)| format!("{} {} - {} {}", a.0, a.1, b.0, b.1));
+    let links = links(&topology).into_iter();
+    let links = links.map(|[a, b]| format!("{} {} - {} {}", a.0, a.1, b.0, b.1));
     let links = links.collect();
     (topology, links)
+}
+
+/// How often each kind of evidence is given.
+fn evidence(topology: &Value) -> BTreeMap<&str, usize> {
+    let links = topology["links"].as_array().unwrap().iter();
+    let evidence = links.flat_map(|link| link["evidence"].as_array().unwrap());
+    evidence.fold(BTreeMap::new(), |mut kinds, it| {
+        *kinds.entry(it["kind"].as_str().unwrap()).or_default() += 1;
+        kinds
+    })
 }
 
 #[tokio::test]
@@ -128,6 +139,7 @@ async fn a_switch_tells_its_neighbours_and_who_is_behind_its_other_ports() {
         .collect();
     confidences.sort_by(f64::total_cmp);
     assert_eq!(confidences, [0.5, 0.5, 0.8, 0.8]);
+    assert_eq!(evidence(&topology), [("forwarding", 2), ("lldp", 2)].into());
     let own = &topology["nodes"]
         .as_array()
         .unwrap()
@@ -156,6 +168,73 @@ async fn neighbours_in_cdp_are_found_and_their_resolved_addresses_are_no_machine
         3,
         "{topology:#}"
     );
+    assert_eq!(evidence(&topology), [("cdp", 2)].into());
+}
+
+#[tokio::test]
+async fn a_diagram_has_every_node_and_every_link() {
+    let (agent, worker) = (Snmpsim::start().await.unwrap(), worker());
+    for (format, head, link) in [
+        ("mermaid", "graph LR", "---|"),
+        ("dot", "graph topology", " -- "),
+    ] {
+        let arguments = json!({ "seeds": ["127.0.0.1"], "port": agent.address().port(),
+            "community": "cdp", "format": format });
+        let topology = done(&worker, TOOL, arguments).await;
+        let diagram = topology["diagram"].as_str().unwrap();
+        assert!(diagram.starts_with(head), "{diagram}");
+        let n_links = topology["links"].as_array().unwrap().len();
+        assert_eq!(
+            (n_links, diagram.matches(link).count()),
+            (2, 2),
+            "{diagram}"
+        );
+        for name in names(&topology).values() {
+            assert!(diagram.contains(name), "{name} in {diagram}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_and_no_silence() {
+    let (snmpd, worker) = (Snmpd::start().await.unwrap(), worker());
+    let port = snmpd.address().port();
+    let user = json!({ "port": port, "version": "3", "user": "sha256-aes",
+        "authProtocol": "sha256", "authKey": "not-the-password",
+        "privProtocol": "aes128", "privKey": PRIVACY_PASSWORD });
+    for target in [
+        json!({ "seeds": ["127.0.0.1"] }),
+        json!({ "networkRange": "127.0.0.0/30" }),
+    ] {
+        let mut arguments = user.clone();
+        let target = target.as_object().unwrap().clone();
+        arguments.as_object_mut().unwrap().extend(target);
+        let error = failed(&worker, TOOL, arguments.clone()).await;
+        assert_eq!(error["code"], "authentication_failed", "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains("authKey"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains("not-the-password"), "{error}");
+        arguments["authKey"] = json!(AUTH_PASSWORD);
+        let topology = done(&worker, TOOL, arguments).await;
+        assert_eq!(topology["answered"], 1, "{topology:#}");
+    }
+}
+
+#[tokio::test]
+async fn networks_are_read_as_a_sweep_reads_them() {
+    let worker = worker();
+    for tool in [TOOL, "snmp_discover"] {
+        let argument = if tool == TOOL {
+            "networkRange"
+        } else {
+            "targetRange"
+        };
+        let error = failed(&worker, tool, json!({ argument: "10.0.0.1/24" })).await;
+        assert_eq!(error["code"], "invalid_arguments", "{error}");
+        assert_eq!(error["hint"], "the network is 10.0.0.0/24", "{error}");
+    }
 }
 
 #[tokio::test]
