@@ -9,6 +9,7 @@ use futures::StreamExt;
 use protocol::{Category, Names, headers};
 use testkit::certificates::Authority;
 use testkit::rabbitmq::Node;
+use testkit::tcp_proxy::TcpProxy;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -176,4 +177,50 @@ async fn a_client_certificate_is_shown_where_the_broker_wants_one() {
         ..bare
     };
     within(try_tls(url, shown)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_under_tls_that_goes_half_open_is_given_up_within_three_heartbeats() {
+    const HEARTBEAT: Duration = Duration::from_secs(1);
+    let authority = Authority::new().unwrap();
+    let node = Node::builder()
+        .tls(authority.server(&["localhost"]).unwrap())
+        .start()
+        .await
+        .expect("a broker: run scripts/test");
+    let tls_port = node.tls_port().unwrap();
+    let proxy = TcpProxy::start(([127, 0, 0, 1], tls_port).into())
+        .await
+        .unwrap();
+    let bus = AmqpBus::start(Options {
+        urls: vec![format!(
+            "amqps://guest:guest@localhost:{}",
+            proxy.address().port()
+        )],
+        tls: Some(Tls {
+            ca: Some(authority.ca()),
+            ..Tls::default()
+        }),
+        heartbeat: HEARTBEAT,
+        ..Options::default()
+    })
+    .unwrap();
+    within(bus.connected()).await;
+    let link = within(bus.open("test")).await.unwrap();
+    let n_before = proxy.n_accepted();
+
+    let forgotten = Instant::now();
+    proxy.forget();
+    within(link.lost()).await;
+    let noticed = forgotten.elapsed();
+    assert!(noticed < 4 * HEARTBEAT, "{noticed:?}");
+    // The one for publishing has noticed too, and is there again.
+    let again = async || (proxy.n_accepted() > n_before).then_some(());
+    testkit::wait::until("it connects again", Duration::from_secs(10), again)
+        .await
+        .unwrap();
+    within(bus.connected()).await;
+    let link = within(bus.open("test")).await.unwrap();
+    let queue = bus::Queue::work(&Names::default(), &Category::network());
+    within(link.declare(&queue)).await.unwrap();
 }
