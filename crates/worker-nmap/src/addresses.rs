@@ -97,6 +97,25 @@ impl AddressSet {
         }
     }
 
+    /// The addresses that are not behind this one.
+    pub(crate) fn up_to(&self, end: IpAddr) -> Self {
+        let ranges = self.ranges.iter().filter(|range| range.first <= end);
+        let ranges = ranges.map(|range| Range {
+            last: range.last.min(end),
+            ..*range
+        });
+        // An IPv6 end leaves all IPv4 ranges as they are.
+        Self {
+            ranges: ranges.collect(),
+        }
+    }
+
+    /// The last address before this one.
+    pub(crate) fn before(&self, address: IpAddr) -> Option<IpAddr> {
+        let range = self.ranges.iter().rfind(|range| range.first < address)?;
+        Some(range.last.min(previous(address)))
+    }
+
     /// The addresses behind this one.
     pub(crate) fn after(&self, address: IpAddr) -> Self {
         let mut rest = self.starting_at(address);
@@ -205,6 +224,15 @@ fn offset(address: IpAddr, places: u128) -> IpAddr {
     }
 }
 
+/// The address before this one, which must not be the first one there is.
+fn previous(address: IpAddr) -> IpAddr {
+    let number = number(address).saturating_sub(1);
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(number).unwrap_or(u32::MAX)).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(number).into(),
+    }
+}
+
 fn next(address: IpAddr) -> Option<IpAddr> {
     let next = offset(address, 1);
     (next != address).then_some(next)
@@ -290,6 +318,27 @@ mod tests {
         assert_eq!(
             words(&set(&["10.0.0.0/30", "::1/128"]).after(ip("11.0.0.0"))),
             ["::1"]
+        );
+    }
+
+    #[test]
+    fn a_set_is_cut_at_an_address() {
+        let whole = set(&["10.0.0.0/30", "10.0.1.0/30", "fd00::/126"]);
+        let check = |address: &str, up_to: &[&str], before: Option<&str>| {
+            assert_eq!(words(&whole.up_to(ip(address))), up_to, "{address}");
+            assert_eq!(whole.before(ip(address)), before.map(ip), "{address}");
+        };
+        check("10.0.0.0", &["10.0.0.0"], None);
+        check("10.0.1.0", &["10.0.0.0/30", "10.0.1.0"], Some("10.0.0.3"));
+        check(
+            "fd00::1",
+            &["10.0.0.0/30", "10.0.1.0/30", "fd00::/127"],
+            Some("fd00::"),
+        );
+        check(
+            "fd00::",
+            &["10.0.0.0/30", "10.0.1.0/30", "fd00::"],
+            Some("10.0.1.3"),
         );
     }
 

@@ -115,15 +115,14 @@ impl Drop for Group {
     }
 }
 
-/// Reads the complaints to their end, and keeps the first of them.
-pub(crate) async fn read_complaints(mut stream: ChildStderr) -> String {
-    let mut kept = Vec::new();
+/// Reads the complaints to their end, and keeps the first of them. Whoever gives up waiting for that
+/// has what came before.
+pub(crate) async fn read_complaints(mut stream: ChildStderr, kept: &mut Vec<u8>) {
     let mut piece = [0; 4096];
     while let Ok(length @ 1..) = stream.read(&mut piece).await {
         let room = MAX_COMPLAINTS - kept.len();
         kept.extend_from_slice(&piece[..length.min(room)]);
     }
-    String::from_utf8_lossy(&kept).into_owned()
 }
 
 #[expect(

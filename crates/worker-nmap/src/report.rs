@@ -1,11 +1,16 @@
 //! What nmap's XML says, in the words of its document type (`nmap.dtd`) where they are clear.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::ports::Protocol;
+
+/// Ports in a state other than open that nmap lists one by one, when its output is verbose
+/// (`PortList::isIgnoredState`).
+const LISTED_PORTS: usize = 25;
 
 /// A host that answered.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -31,8 +36,8 @@ pub(crate) struct Host {
     /// Smoothed round-trip time in milliseconds; absent where nmap measured none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rtt_ms: Option<f64>,
-    /// Whether the host was scanned to its end. One that was not has no ports here, and the page
-    /// of `nextCursor` scans it again.
+    /// Whether all ports that were asked for were scanned. A host of which only some were has those
+    /// here; the page of `nextCursor` goes on with the others, or begins with it again.
     pub(crate) complete: bool,
     /// Its ports that are listed one by one, by protocol and number.
     pub(crate) ports: Vec<Port>,
@@ -184,6 +189,71 @@ impl Host {
             ports_omitted: 0,
         }
     }
+
+    /// Adds what a scan of other ports of the host has found, as if it had been one scan.
+    pub(crate) fn add_ports(&mut self, mut other: Self) {
+        self.ports.append(&mut other.ports);
+        self.ports_omitted += other.ports_omitted;
+        for others in other.other_ports {
+            let count = others.count;
+            let sum = self.others(others.state);
+            sum.count += count;
+            for reason in others.reasons {
+                sum.add(&reason.reason, reason.count);
+            }
+        }
+        let states: BTreeSet<PortState> = self.ports.iter().map(|port| port.state).collect();
+        for state in states {
+            self.take_together(state);
+        }
+        self.ports.sort_by_key(|port| (port.proto, port.port));
+        self.other_ports.sort_by_key(|others| others.state);
+    }
+
+    /// Counts the ports of a state instead of listing them, where they are too many.
+    fn take_together(&mut self, state: PortState) {
+        let is_counted = self.other_ports.iter().any(|others| others.state == state);
+        let listed = self.ports.iter().filter(|port| port.state == state).count();
+        if state == PortState::Open || (listed <= LISTED_PORTS && !is_counted) {
+            return;
+        }
+        let (counted, listed): (Vec<Port>, _) = std::mem::take(&mut self.ports)
+            .into_iter()
+            .partition(|port| port.state == state);
+        self.ports = listed;
+        let sum = self.others(state);
+        for port in counted {
+            sum.count += 1;
+            if let Some(reason) = &port.reason {
+                sum.add(reason, 1);
+            }
+        }
+    }
+
+    fn others(&mut self, state: PortState) -> &mut OtherPorts {
+        let known = self.other_ports.iter().position(|it| it.state == state);
+        let at = known.unwrap_or_else(|| {
+            self.other_ports.push(OtherPorts {
+                state,
+                count: 0,
+                reasons: Vec::new(),
+            });
+            self.other_ports.len() - 1
+        });
+        &mut self.other_ports[at]
+    }
+}
+
+impl OtherPorts {
+    fn add(&mut self, reason: &str, count: u32) {
+        match self.reasons.iter_mut().find(|it| it.reason == reason) {
+            Some(known) => known.count += count,
+            None => self.reasons.push(OtherReason {
+                reason: reason.to_owned(),
+                count,
+            }),
+        }
+    }
 }
 
 impl PortState {
@@ -250,4 +320,54 @@ impl Protocol {
 )]
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(ports: &[(u16, PortState)], others: &[(PortState, u32)]) -> Host {
+        let mut host = Host::at([10, 0, 0, 7].into());
+        host.ports = ports
+            .iter()
+            .map(|&(port, state)| Port {
+                port,
+                proto: Protocol::Tcp,
+                state,
+                reason: Some("reset".to_owned()),
+                service: None,
+            })
+            .collect();
+        let others = others.iter().map(|&(state, count)| OtherPorts {
+            state,
+            count,
+            reasons: vec![OtherReason {
+                reason: "reset".to_owned(),
+                count,
+            }],
+        });
+        host.other_ports = others.collect();
+        host
+    }
+
+    #[test]
+    fn ports_of_two_scans_are_listed_and_counted_as_those_of_one() {
+        use PortState::{Closed, Filtered, Open};
+        let closed = |ports: std::ops::Range<u16>| ports.map(|port| (port, Closed));
+        // Those in a state that is counted are counted as well.
+        let mut both = host(&[(22, Open), (3, Filtered)], &[(Closed, 998)]);
+        both.add_ports(host(&[(8025, Open), (7, Closed), (2, Filtered)], &[]));
+        let listed = [(2, Filtered), (3, Filtered), (22, Open), (8025, Open)];
+        assert_eq!(both, host(&listed, &[(Closed, 999)]));
+        // So are those that are listed in both and too many together.
+        let mut both = host(&closed(1..21).collect::<Vec<_>>(), &[]);
+        both.add_ports(host(&closed(21..26).collect::<Vec<_>>(), &[]));
+        assert_eq!((both.ports.len(), both.other_ports.len()), (25, 0));
+        both.add_ports(host(&[(26, Closed)], &[]));
+        assert_eq!(both, host(&[], &[(Closed, 26)]));
+        let open: Vec<_> = (1..100).map(|port| (port, Open)).collect();
+        let mut all = host(&open, &[]);
+        all.add_ports(host(&[(100, Open)], &[]));
+        assert_eq!(all.ports.len(), 100);
+    }
 }

@@ -25,13 +25,14 @@ pub(crate) struct Scanned {
     pub(crate) hosts: Vec<Host>,
     /// What was scanned.
     pub(crate) stats: Stats,
-    /// What nmap complained about; empty most of the time.
+    /// What nmap complained about, and what else is to be known of the result; empty most of the
+    /// time.
     pub(crate) warnings: Vec<String>,
-    /// Cursor of the next page, which scans the addresses that are left; absent when there are
-    /// none.
+    /// Cursor of the next page, which scans the addresses and ports that are left; absent when there
+    /// are none, and where another call would come no further: then `warnings` say so.
     #[serde(rename = "nextCursor", skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
-    /// Whether addresses are left that this page does not cover.
+    /// Whether addresses or ports are left that this page does not cover.
     pub(crate) truncated: bool,
     /// Why they are; absent when none are.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +44,7 @@ pub(crate) struct Scanned {
 pub(crate) struct Stats {
     /// Milliseconds that the scan took, waiting for other scans included.
     pub(crate) elapsed_ms: u64,
-    /// Addresses with a host that is up.
+    /// Addresses with a host that is up. Each is counted on the page that is done with it.
     pub(crate) up: u64,
     /// Addresses where nothing answers.
     pub(crate) down: u64,
@@ -51,6 +52,9 @@ pub(crate) struct Stats {
     pub(crate) skipped: u64,
     /// All addresses covered: those up, down and skipped.
     pub(crate) total: u64,
+    /// Hosts listed here that are up and that this page is not done with, so that it does not count
+    /// them.
+    pub(crate) unfinished: u64,
     /// Version of the nmap that ran; absent when none got as far as to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) nmap_version: Option<String>,
@@ -79,8 +83,12 @@ impl Summary for Scanned {
             "addresses"
         };
         let seconds = Duration::from_millis(stats.elapsed_ms).as_secs_f64();
+        let unfinished = match stats.unfinished {
+            0 => String::new(),
+            count => format!(", {count} more up and not done"),
+        };
         let mut text = format!(
-            "{} from {} (site {}): {} of {} {addresses} up, {seconds:.1} s.\n\n",
+            "{} from {} (site {}): {} of {} {addresses} up{unfinished}, {seconds:.1} s.\n\n",
             capitalised(self.scan.in_words()),
             self.from.worker_host,
             self.from.site,
@@ -98,7 +106,7 @@ impl Summary for Scanned {
             let _ = writeln!(text, "\n{} could not be scanned.", stats.skipped);
         }
         for warning in &self.warnings {
-            let _ = writeln!(text, "\nnmap: {}", markdown::plain(warning));
+            let _ = writeln!(text, "\nWarning: {}", markdown::plain(warning));
         }
         text.push_str(&self.rest_in_words());
         text
@@ -120,7 +128,11 @@ impl Scanned {
             1 => " (1 host is up but not scanned to its end)".to_owned(),
             count => format!(" ({count} hosts are up but not scanned to their end)"),
         };
-        format!("\n{why}{unfinished}: call again with `cursor` set to `nextCursor` for the rest.\n")
+        let next = match self.next_cursor {
+            Some(_) => ": call again with `cursor` set to `nextCursor` for the rest",
+            None => "",
+        };
+        format!("\n{why}{unfinished}{next}.\n")
     }
 }
 

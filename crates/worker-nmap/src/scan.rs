@@ -1,6 +1,7 @@
 //! What a call asks nmap for: the options, all of them fixed words and checked values, and the
-//! time that it takes at best.
+//! time that it is likely to take.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use protocol::{MAX_HOLD, ToolError};
@@ -8,17 +9,28 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::addresses::{AddressSet, in_short};
-use crate::ports::PortSet;
+use crate::ports::{PortSets, Protocol};
+use crate::targets::MAX_ADDRESSES;
 
 /// Ports that nmap scans when it is told none.
 pub(crate) const DEFAULT_PORTS: u32 = 1000;
 /// Ports of nmap's fast scan.
 pub(crate) const FAST_PORTS: u32 = 100;
-/// UDP ports of one host that are settled in a second at best; hosts that answer at all often
-/// allow one answer in a second (RFC 1812, section 4.3.2.8).
+/// Ports that the first run of nmap takes at most: UDP ports are slow.
+const FIRST_TCP_PORTS: u32 = 1000;
+const FIRST_UDP_PORTS: u32 = 100;
+/// Time that one run of nmap shall take where a scan needs several of them. What it found is
+/// known when it ends, so no more than that is lost at a deadline.
+pub(crate) const RUN_TIME: Duration = Duration::from_secs(25);
+/// The longest that nmap can have for a call: some of its time goes to the way and the answer.
+const LONGEST: Duration = MAX_HOLD.saturating_sub(Duration::from_secs(5));
+/// UDP ports of one host that are settled in a second where nothing is in the way; hosts that
+/// answer at all often allow one answer in a second (RFC 1812, section 4.3.2.8).
 const UDP_PORTS_PER_SECOND: u64 = 10;
 /// Hosts whose UDP ports nmap scans side by side.
 const UDP_HOSTS: u128 = 64;
+/// Addresses that one nmap takes at most, where few of them have a host.
+const MOST_ADDRESSES: u128 = 4096;
 
 /// Kind of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -46,17 +58,81 @@ pub(crate) struct Scan {
     pub(crate) technique: Technique,
     /// 0 is the slowest, 5 the fastest (nmap's option `-T`).
     pub(crate) timing: u8,
-    /// Options of the technique and its ports.
+    /// Options of the technique.
     pub(crate) options: Vec<String>,
-    /// Ports of each protocol that are scanned at each address.
-    pub(crate) n_tcp_ports: u32,
-    pub(crate) n_udp_ports: u32,
+    /// Ports that are scanned at each address.
+    pub(crate) ports: Selection,
+    /// Probes that find out whether an address has a host.
+    pub(crate) n_probes: u32,
     /// Whether every address counts as up, without a look.
     pub(crate) skip_discovery: bool,
     /// Whether it cannot be done without raw sockets.
     pub(crate) needs_raw_sockets: bool,
     pub(crate) open_only: bool,
     pub(crate) reason: bool,
+}
+
+/// Which ports are scanned at each address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// None, in a ping scan.
+    None,
+    /// Those of the protocol that are most often open, by nmap's table.
+    MostOften(Protocol, u32),
+    /// These.
+    Named(PortSets),
+}
+
+impl Selection {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.n_tcp() + self.n_udp() == 0
+    }
+
+    pub(crate) fn n_tcp(&self) -> u32 {
+        match self {
+            Self::MostOften(Protocol::Tcp, count) => *count,
+            Self::Named(ports) => ports.tcp.len(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn n_udp(&self) -> u32 {
+        match self {
+            Self::MostOften(Protocol::Udp, count) => *count,
+            Self::Named(ports) => ports.udp.len(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.n_tcp() + self.n_udp()
+    }
+
+    /// nmap's options for them, and for the protocols that they are of.
+    fn options(&self, technique: Technique) -> Vec<String> {
+        let ports = match self {
+            Self::None => return Vec::new(),
+            Self::MostOften(_, count) => {
+                return vec!["--top-ports".to_owned(), count.to_string()];
+            }
+            Self::Named(ports) => ports,
+        };
+        let (tcp, udp) = (&ports.tcp, &ports.udp);
+        let mut options = match (tcp.is_empty(), udp.is_empty()) {
+            (false, false) => vec!["-p".to_owned(), format!("T:{tcp},U:{udp}")],
+            (true, _) => vec!["-p".to_owned(), udp.to_string()],
+            (_, true) => vec!["-p".to_owned(), tcp.to_string()],
+        };
+        // Which technique finds the TCP ports of a version scan is left to nmap, SYN where it may
+        // and connect otherwise, unless it has to be said beside UDP.
+        if technique == Technique::Version && !udp.is_empty() {
+            options.push("-sU".to_owned());
+            if !tcp.is_empty() {
+                options.push("-sS".to_owned());
+            }
+        }
+        options
+    }
 }
 
 impl Technique {
@@ -71,6 +147,17 @@ impl Technique {
         }
     }
 
+    /// What a caller can have where there are no raw sockets.
+    pub(crate) fn without_raw_sockets(self) -> &'static str {
+        match self {
+            Self::Ping | Self::Version => {
+                "leave out the U: ports, for the others need no privilege"
+            }
+            Self::TcpSyn | Self::TcpConnect => "nmap_tcp_connect_scan needs no privilege",
+            Self::Udp => "only TCP ports can be scanned without (nmap_tcp_connect_scan)",
+        }
+    }
+
     /// Addresses that one nmap takes at a time.
     fn part(self) -> u128 {
         match self {
@@ -82,14 +169,46 @@ impl Technique {
 
 impl Scan {
     /// Addresses of the next part, when so many hosts may still be listed: not many more than
-    /// that, since hosts beyond the page are scanned again for the next one.
-    pub(crate) fn part(&self, hosts_left: usize) -> u128 {
+    /// that, since hosts beyond the page are scanned again for the next one. `sparse` parts came
+    /// back before it, one after the other, with few hosts each.
+    pub(crate) fn part(&self, hosts_left: usize, sparse: u32) -> u128 {
         let most = self.technique.part();
-        (hosts_left as u128).clamp(most / 4, most)
+        let usual = (hosts_left as u128).clamp(most / 4, most);
+        (usual << sparse.min(8)).min(MOST_ADDRESSES)
     }
 
-    /// nmap's whole argument vector for a part of the targets, which are of one IP version.
-    pub(crate) fn arguments(&self, targets: &AddressSet, has_raw_sockets: bool) -> Vec<String> {
+    /// Ports of each protocol, TCP and UDP, that one run of nmap takes when it is not known how
+    /// fast they answer.
+    pub(crate) fn first_ports(&self) -> (u32, u32) {
+        let (milliseconds, at_once) = self.pace();
+        let in_time = RUN_TIME.as_millis() * at_once / milliseconds;
+        let in_time = u32::try_from(in_time).unwrap_or(u32::MAX).max(1);
+        (in_time.min(FIRST_TCP_PORTS), in_time.min(FIRST_UDP_PORTS))
+    }
+
+    /// Whether the ports are too many for one run of nmap.
+    pub(crate) fn needs_several_runs(&self) -> bool {
+        let (n_tcp, n_udp) = self.first_ports();
+        self.ports.n_tcp() > n_tcp || self.ports.n_udp() > n_udp
+    }
+
+    /// nmap's argument vector that lists the ports and scans nothing.
+    pub(crate) fn listing(&self) -> Vec<String> {
+        let mut arguments = vec!["-oX".to_owned(), "-".to_owned()];
+        arguments.extend(self.options.iter().cloned());
+        arguments.extend(self.ports.options(self.technique));
+        arguments
+    }
+
+    /// nmap's whole argument vector for one run, whose targets are of one IP version.
+    /// `is_up` is said of targets that have answered an earlier run.
+    pub(crate) fn arguments(
+        &self,
+        targets: &AddressSet,
+        ports: &Selection,
+        is_up: bool,
+        has_raw_sockets: bool,
+    ) -> Vec<String> {
         let privilege = if has_raw_sockets {
             "--privileged"
         } else {
@@ -104,69 +223,76 @@ impl Scan {
         if targets.is_ipv6() {
             arguments.push("-6".to_owned());
         }
-        if self.skip_discovery {
+        if self.skip_discovery || is_up {
             arguments.push("-Pn".to_owned());
         }
         arguments.extend(self.options.iter().cloned());
+        arguments.extend(ports.options(self.technique));
         arguments.push("--".to_owned());
         arguments.extend(targets.networks().into_iter().map(in_short));
         arguments
     }
 
-    /// The time that the scan of so many addresses takes at best: if all of them answer, nothing
-    /// is lost and nothing slows it down.
-    pub(crate) fn at_best(&self, n_addresses: u128) -> Duration {
+    /// The time that the scan of so many addresses takes if each of them answers every probe:
+    /// where most have no host it is less, where answers are lost or held back it is more.
+    pub(crate) fn estimate(&self, n_addresses: u128) -> Duration {
         let probes = n_addresses.saturating_mul(self.probes_per_address().into());
-        let in_milliseconds = |count: u128, milliseconds_each: u128, at_once: u128| {
-            count.saturating_mul(milliseconds_each) / at_once
-        };
         let (milliseconds, at_once) = self.pace();
-        let sent = in_milliseconds(probes, milliseconds, at_once);
+        let sent = probes.saturating_mul(milliseconds) / at_once;
         let rounds = n_addresses.div_ceil(UDP_HOSTS);
-        let udp = u128::from(self.n_udp_ports).saturating_mul(rounds) * 1000
+        let udp = u128::from(self.ports.n_udp()).saturating_mul(rounds) * 1000
             / u128::from(UDP_PORTS_PER_SECOND);
         Duration::from_millis(u64::try_from(sent.max(udp)).unwrap_or(u64::MAX))
     }
 
-    /// Refuses a scan that cannot be over in the time that is left for it.
+    /// Refuses a scan that is not likely to be over in the time that is left for it.
     ///
     /// # Errors
     /// `invalid_arguments`, with the estimate and what would fit.
     pub(crate) fn check_fits(&self, n_addresses: u128, left: Duration) -> Result<(), ToolError> {
-        let estimate = self.at_best(n_addresses);
+        let estimate = self.estimate(n_addresses);
         if estimate <= left {
             return Ok(());
         }
         let message = format!(
-            "a {} of {n_addresses} address{} with {} takes {} even at best, and this call ends in {}",
+            "a {} of {n_addresses} address{} with {} takes about {} if every address answers, and \
+             this call ends in {}",
             self.technique.in_words(),
             if n_addresses == 1 { "" } else { "es" },
             self.ports_in_words(),
             in_words(estimate),
             in_words(left),
         );
-        let most = self.most_addresses(left.max(estimate.min(MAX_HOLD)));
-        let more_time = if estimate <= MAX_HOLD {
-            "ask for more time (_meta opendiscovery/timeoutMs up to 900000), or "
-        } else {
-            ""
-        };
-        let less = match most {
-            0 => "name fewer ports, or a faster timing_template".to_owned(),
-            most => format!(
-                "at most {most} addresses in one call, or fewer ports, or a faster \
-                 timing_template; nmap_ping_scan first tells which addresses are worth it"
-            ),
-        };
-        let hint = format!("{more_time}narrow it: {less}");
+        let mut hint = String::new();
+        if estimate <= LONGEST {
+            hint.push_str("ask for more time (_meta opendiscovery/timeoutMs up to 900000), or ");
+        }
+        let less = "fewer ports, or a faster timing_template";
+        let most = self.most_addresses(left);
+        hint.push_str("narrow it: ");
+        if most > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(hint, "at most {most} addresses in one call, ");
+        }
+        let with_more_time = self.most_addresses(LONGEST);
+        if estimate > LONGEST && with_more_time > most {
+            let _ = write!(
+                hint,
+                "with _meta opendiscovery/timeoutMs 900000 at most {with_more_time}, "
+            );
+        }
+        hint.push_str(less);
+        if n_addresses > 1 {
+            hint.push_str("; nmap_ping_scan first tells which addresses are worth it");
+        }
         Err(ToolError::invalid(message).hint(hint))
     }
 
     fn most_addresses(&self, left: Duration) -> u128 {
-        let (mut fits, mut too_many) = (0, 1 << 16);
+        let (mut fits, mut too_many) = (0, MAX_ADDRESSES + 1);
         while too_many - fits > 1 {
             let middle = u128::midpoint(fits, too_many);
-            if self.at_best(middle) <= left {
+            if self.estimate(middle) <= left {
                 fits = middle;
             } else {
                 too_many = middle;
@@ -176,8 +302,12 @@ impl Scan {
     }
 
     fn probes_per_address(&self) -> u32 {
-        let discovery = u32::from(!self.skip_discovery);
-        discovery + self.n_tcp_ports + self.n_udp_ports
+        let discovery = if self.skip_discovery {
+            0
+        } else {
+            self.n_probes
+        };
+        discovery + self.ports.len()
     }
 
     /// Milliseconds for so many probes. Templates 0 to 2 send one probe at a time, with a fixed
@@ -195,22 +325,13 @@ impl Scan {
     }
 
     fn ports_in_words(&self) -> String {
-        match self.n_tcp_ports + self.n_udp_ports {
-            0 => format!("timing_template {}", self.timing),
-            1 => format!("1 port and timing_template {}", self.timing),
-            ports => format!("{ports} ports and timing_template {}", self.timing),
-        }
+        let (count, what) = match self.technique {
+            Technique::Ping => (self.n_probes, "probe"),
+            _ => (self.ports.len(), "port"),
+        };
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {what}{plural} and timing_template {}", self.timing)
     }
-}
-
-/// The option that names ports of TCP, of UDP, or of both.
-pub(crate) fn port_option(tcp: &PortSet, udp: &PortSet) -> [String; 2] {
-    let ports = match (tcp.is_empty(), udp.is_empty()) {
-        (false, false) => format!("T:{tcp},U:{udp}"),
-        (true, _) => udp.to_string(),
-        (_, true) => tcp.to_string(),
-    };
-    ["-p".to_owned(), ports]
 }
 
 /// `40 s`, `12 min`, `3 h`, `5 days`; rounded up.
@@ -227,14 +348,19 @@ fn in_words(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::PortSet;
 
     fn scan(timing: u8, n_tcp_ports: u32, n_udp_ports: u32) -> Scan {
+        let first = |count| PortSet::listed(&format!("1-{count}")).unwrap_or_default();
         Scan {
             technique: Technique::TcpConnect,
             timing,
             options: vec!["-sT".to_owned()],
-            n_tcp_ports,
-            n_udp_ports,
+            ports: Selection::Named(PortSets {
+                tcp: first(n_tcp_ports),
+                udp: first(n_udp_ports),
+            }),
+            n_probes: 1,
             skip_discovery: true,
             needs_raw_sockets: false,
             open_only: false,
@@ -246,18 +372,19 @@ mod tests {
     fn targets_come_last_and_behind_the_end_of_options() {
         let check = |networks: &[&str], has_raw_sockets, expected: &str| {
             let targets = AddressSet::of(networks.iter().map(|network| network.parse().unwrap()));
-            let arguments = scan(3, 1, 0).arguments(&targets, has_raw_sockets);
+            let scan = scan(3, 2, 0);
+            let arguments = scan.arguments(&targets, &scan.ports, false, has_raw_sockets);
             assert_eq!(arguments.join(" "), expected);
         };
         check(
             &["10.0.0.7/32", "10.0.1.0/24"],
             true,
-            "-n -v -oX - --stats-every 1s --privileged -T3 -Pn -sT -- 10.0.0.7 10.0.1.0/24",
+            "-n -v -oX - --stats-every 1s --privileged -T3 -Pn -sT -p 1-2 -- 10.0.0.7 10.0.1.0/24",
         );
         check(
             &["fd00::/120"],
             false,
-            "-n -v -oX - --stats-every 1s --unprivileged -T3 -6 -Pn -sT -- fd00::/120",
+            "-n -v -oX - --stats-every 1s --unprivileged -T3 -6 -Pn -sT -p 1-2 -- fd00::/120",
         );
     }
 
@@ -281,12 +408,32 @@ mod tests {
         check(
             &scan(3, 1000, 0),
             65_536,
-            &["7 h", "5 min", "at most 2700 addresses"],
+            &[
+                "7 h",
+                "5 min",
+                "narrow it: at most 900 addresses in one call, with _meta \
+                 opendiscovery/timeoutMs 900000 at most 2685, ",
+            ],
         );
         check(
             &scan(3, 1000, 0),
             2000,
-            &["12 min", "timeoutMs", "at most 2000 addresses"],
+            &[
+                "12 min",
+                "ask for more time",
+                "at most 900 addresses in one call, fewer ports",
+            ],
+        );
+        // It fits no call, though its estimate is less than the longest deadline.
+        check(
+            &scan(3, 1000, 0),
+            2690,
+            &["15 min", "timeoutMs 900000 at most 2685, "],
+        );
+        check(
+            &scan(0, 2, 0),
+            1,
+            &["10 min", "ask for more time", "narrow it: fewer ports"],
         );
         check(&scan(0, 10, 0), 1, &["50 min", "fewer ports"]);
         check(&scan(0, 1000, 0), 1, &["4 days", "timing_template 0"]);

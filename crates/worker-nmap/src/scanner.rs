@@ -1,10 +1,13 @@
 //! What the calls of one worker share: the program, and the turns they take.
 
+mod chunk;
+mod cursor;
+mod listing;
 mod page;
 mod part;
 mod progress;
+mod todo;
 
-use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,13 +27,14 @@ use crate::turns::Turns;
 use page::PageOfHosts;
 use part::Part;
 use progress::Tracker;
+use todo::Todo;
 
 /// Time that is kept of the deadline to end nmap and to answer.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// Hosts of a page whose caller names no limit.
 const DEFAULT_LIMIT: u32 = 100;
-/// Beginning of every cursor; the address to go on with follows.
-const CURSOR: &str = "from-";
+/// Time that is too short to begin with more ports of a host, or to matter.
+const LEAST_TIME: Duration = Duration::from_secs(1);
 
 /// Runs the scans of one worker.
 #[derive(Debug)]
@@ -98,21 +102,27 @@ impl Scanner {
         } = request;
         let nmap = self.nmap()?;
         if let (true, Err(why)) = (scan.needs_raw_sockets, &nmap.raw_sockets) {
-            let (scan, why) = (scan.technique.in_words(), why.clone());
-            return Err(Error::NoRawSockets { scan, why }.into());
+            return Err(Error::NoRawSockets {
+                scan: scan.technique.in_words(),
+                why: why.clone(),
+                without: scan.technique.without_raw_sockets(),
+            }
+            .into());
         }
         let resolved = targets.resolve(context.scope()).await?;
-        let todo = left_to_scan(&resolved.addresses, page.cursor.as_deref())?;
+        let todo = Todo::new(&resolved.addresses, page.cursor.as_deref())?;
         scan.check_fits(todo.len(), end.saturating_duration_since(Instant::now()))?;
+        let todo = todo.of_ports(listing::ports(&nmap, &scan).await?)?;
         let run = Run {
             turns: &self.turns,
             nmap,
             scan,
             end,
+            started,
             tracker: Tracker::new(context, todo.len()),
         };
         let limit = page.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-        let mut found = PageOfHosts::new(limit, resolved.names);
+        let mut found = PageOfHosts::new(limit, resolved.names, todo.cursor());
         let technique = run.scan.technique;
         run.all(todo, &mut found).await?;
         if found.is_unreachable() {
@@ -129,49 +139,103 @@ struct Run<'a> {
     scan: Scan,
     /// When nmap must have ended.
     end: Instant,
+    started: Instant,
     tracker: Tracker<'a>,
 }
 
+/// How a part ended that is not done.
+enum Ended {
+    /// Nothing is known of it.
+    Unbegun,
+    Early(TruncatedBy),
+}
+
 impl Run<'_> {
-    async fn all(mut self, mut todo: AddressSet, found: &mut PageOfHosts) -> Result<(), ToolError> {
-        let started = Instant::now();
-        while !todo.is_empty() {
-            let addresses = todo.first_part(self.scan.part(found.room()));
-            let Some(turn) = self.turn(&addresses).await else {
-                if found.is_empty() {
-                    let why = "scans of the same addresses, or as many as this worker runs at a time, were still under way";
-                    return Err(Error::NoRoom(self.end - started, why).into());
+    async fn all(mut self, mut todo: Todo, found: &mut PageOfHosts) -> Result<(), ToolError> {
+        let mut sparse = 0;
+        while let Some(mut part) = todo.part(self.scan.part(found.room(), sparse)) {
+            // Nothing was found yet that a failure would lose.
+            let is_first = found.is_empty();
+            match self.part(&mut part, is_first, todo.len()).await? {
+                None => {}
+                Some(Ended::Unbegun) => {
+                    found.stop(TruncatedBy::Deadline, todo.cursor());
+                    return Ok(());
                 }
-                found.stop(TruncatedBy::Deadline, todo.first());
-                return Ok(());
-            };
-            let mut part = Part::new(addresses);
-            let ended = part
-                .scan(&self.nmap, &self.scan, self.end, &mut self.tracker)
-                .await;
-            drop(turn);
-            if let Err(error) = ended {
-                if found.is_empty() && part.is_empty() {
-                    return Err(error.into());
+                Some(Ended::Early(why)) => {
+                    found.take_unfinished(&mut part, &self.scan, why);
+                    return Ok(());
                 }
-                found.warn(&error.to_string());
-                found.take_unfinished(part, &self.scan, TruncatedBy::Failure);
-                return Ok(());
             }
-            if !part.is_finished {
-                found.take_unfinished(part, &self.scan, TruncatedBy::Deadline);
-                return Ok(());
-            }
-            todo = part
-                .addresses
-                .last()
-                .map_or_else(AddressSet::default, |last| todo.after(last));
-            self.tracker.part_is_done(part.addresses.len());
-            if !found.take(part, &self.scan, todo.first()) {
+            sparse = if part.is_sparse() { sparse + 1 } else { 0 };
+            todo.remove(&part);
+            self.tracker.part_is_done(part.addresses().len());
+            if !found.take(&mut part, &self.scan, todo.cursor()) {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Scans all ports of a part, in as many runs of nmap as that needs.
+    async fn part(
+        &mut self,
+        part: &mut Part,
+        is_first: bool,
+        n_left: u128,
+    ) -> Result<Option<Ended>, ToolError> {
+        while let Some(mut chunk) = part.next(&self.scan, self.left()) {
+            let is_begun = !part.is_empty();
+            if is_begun && self.left() < LEAST_TIME {
+                part.end();
+                return Ok(Some(Ended::Early(TruncatedBy::Deadline)));
+            }
+            let is_first = is_first && !is_begun;
+            let turn = self.turn(&chunk.addresses).await;
+            // Waiting may have taken the time that the scan needs.
+            let fits = !is_first || self.scan.estimate(n_left) <= self.left() + LEAST_TIME;
+            let Some(turn) = turn.filter(|_| fits) else {
+                if is_first {
+                    let why = "scans of the same addresses, or as many as this worker runs at a time, were still under way";
+                    return Err(Error::NoRoom(self.started.elapsed(), why).into());
+                }
+                part.end();
+                return Ok(Some(if is_begun {
+                    Ended::Early(TruncatedBy::Deadline)
+                } else {
+                    Ended::Unbegun
+                }));
+            };
+            let began = Instant::now();
+            self.tracker
+                .run(part.addresses().len(), part.shares(&chunk));
+            let technique = self.scan.technique.in_words();
+            self.tracker
+                .say(&format!("{technique} of {}", chunk.addresses));
+            let ended = chunk
+                .scan(&self.nmap, &self.scan, self.end, &mut self.tracker)
+                .await;
+            drop(turn);
+            let mut why = TruncatedBy::Deadline;
+            if let Err(error) = ended {
+                if is_first && chunk.is_empty() {
+                    return Err(error.into());
+                }
+                part.warnings.push(error.to_string());
+                why = TruncatedBy::Failure;
+            }
+            if !chunk.is_finished {
+                part.take_unfinished(chunk);
+                return Ok(Some(Ended::Early(why)));
+            }
+            part.take(chunk, began.elapsed());
+        }
+        Ok(None)
+    }
+
+    /// Time that is left for nmap.
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
     }
 
     /// Waits for the turn of these addresses until the time is up.
@@ -181,23 +245,6 @@ impl Run<'_> {
                 .say(&format!("waiting for another scan of {addresses} to end"));
         }
         timeout_at(self.end, self.turns.wait(addresses)).await.ok()
-    }
-}
-
-/// The addresses from the cursor on.
-fn left_to_scan(addresses: &AddressSet, cursor: Option<&str>) -> Result<AddressSet, ToolError> {
-    let Some(cursor) = cursor else {
-        return Ok(addresses.clone());
-    };
-    let start: Option<IpAddr> = cursor
-        .strip_prefix(CURSOR)
-        .and_then(|address| address.parse().ok());
-    match start.filter(|start| addresses.contains(*start)) {
-        Some(start) => Ok(addresses.starting_at(start)),
-        None => Err(ToolError::invalid(format!(
-            "argument cursor is {cursor:?}, which no page of these targets ended with"
-        ))
-        .hint("take nextCursor of the page before, with the same target, or leave cursor out")),
     }
 }
 

@@ -28,7 +28,7 @@ struct Queue {
 /// The right to scan, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
     _entry: Entry,
 }
 
@@ -61,13 +61,11 @@ impl Turns {
         }
         // Who waits here for a place keeps nobody from one; it keeps its addresses, and those who
         // want them come later anyway.
-        loop {
-            if let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
-                return Turn {
-                    _place: place,
-                    _entry: entry,
-                };
-            }
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        Turn {
+            // Nobody closes the semaphore.
+            _place: place.ok(),
+            _entry: entry,
         }
     }
 

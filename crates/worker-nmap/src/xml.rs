@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use quick_xml::XmlVersion;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::reader::Reader;
 use tokio::io::AsyncBufRead;
 
@@ -26,6 +27,8 @@ pub(crate) enum Said {
     Host(Box<Host>),
     /// An address that it cannot scan.
     Skipped(String),
+    /// The ports of a protocol that it scans, such as `22,80-90`.
+    Ports(Protocol, String),
     /// How far it has come.
     Progress(Progress),
     /// The end, and what went wrong, if anything.
@@ -56,8 +59,8 @@ struct State {
     port: Option<Port>,
     /// In `hosthint`, which is written like a host.
     is_hint: bool,
-    /// In `cpe`.
-    in_cpe: bool,
+    /// What was read so far of the `cpe` that the reader is in.
+    cpe: Option<String>,
     /// Ports that may still be kept.
     room: usize,
 }
@@ -75,7 +78,7 @@ impl<R: AsyncBufRead + Unpin> Document<R> {
                 host: None,
                 port: None,
                 is_hint: false,
-                in_cpe: false,
+                cpe: None,
                 room: max_ports,
             },
         }
@@ -95,6 +98,11 @@ impl<R: AsyncBufRead + Unpin> Document<R> {
                 Event::End(element) => self.state.end(element.name().as_ref())?,
                 Event::Text(text) => {
                     self.state.text(&text.xml10_content());
+                    None
+                }
+                // References come one by one, between the pieces of text around them.
+                Event::GeneralRef(reference) => {
+                    self.state.text(&resolved(&reference));
                     None
                 }
                 Event::Eof => return Ok(None),
@@ -120,7 +128,8 @@ impl State {
                 self.host = Some(Host::at(IpAddr::from([0, 0, 0, 0])));
             }
             "port" if self.host.is_some() => self.port = Some(port(element)?),
-            "cpe" => self.in_cpe = true,
+            "cpe" => self.cpe = Some(String::new()),
+            "scaninfo" => return Ok(ports(element)),
             _ => self.inside(element)?,
         }
         Ok(None)
@@ -163,15 +172,19 @@ impl State {
     }
 
     fn text(&mut self, text: &str) {
-        let service = self.port.as_mut().and_then(|port| port.service.as_mut());
-        if let (true, Some(service)) = (self.in_cpe, service) {
-            service.cpe.push(text.to_owned());
+        if let Some(cpe) = &mut self.cpe {
+            cpe.push_str(text);
         }
     }
 
     fn end(&mut self, name: &str) -> Result<Option<Said>, Error> {
         match name {
-            "cpe" => self.in_cpe = false,
+            "cpe" => {
+                let service = self.port.as_mut().and_then(|port| port.service.as_mut());
+                if let (Some(cpe), Some(service)) = (self.cpe.take(), service) {
+                    service.cpe.push(cpe);
+                }
+            }
             "port" => {
                 if let (Some(host), Some(port)) = (&mut self.host, self.port.take()) {
                     if self.room == 0 {
@@ -207,6 +220,20 @@ fn skipped(element: &BytesStart<'_>) -> Option<Said> {
     let is_skipped = value(element, "status").as_deref() == Some("skipped");
     let target = value(element, "specification").filter(|_| is_skipped);
     target.map(Said::Skipped)
+}
+
+fn ports(element: &BytesStart<'_>) -> Option<Said> {
+    let protocol = Protocol::from_nmap(&value(element, "protocol")?)?;
+    value(element, "services").map(|ports| Said::Ports(protocol, ports))
+}
+
+/// What a reference stands for; one that XML does not know stays as it is written.
+fn resolved(reference: &BytesRef<'_>) -> String {
+    if let Ok(Some(character)) = reference.resolve_char_ref() {
+        return character.to_string();
+    }
+    let name: &str = reference;
+    resolve_xml_entity(name).map_or_else(|| format!("&{name};"), str::to_owned)
 }
 
 fn progress(element: &BytesStart<'_>) -> Result<Said, Error> {

@@ -1,13 +1,13 @@
 //! The hosts of one answer, which has as many as its caller and a message can take.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use worker::HostIdentity;
 
-use super::CURSOR;
-use super::part::Part;
+use super::cursor::Cursor;
+use super::part::{Found, Part};
 use crate::report::Host;
 use crate::result::{Scanned, Stats, TruncatedBy};
 use crate::scan::{Scan, Technique};
@@ -16,7 +16,10 @@ use crate::scan::{Scan, Technique};
 pub(crate) const MAX_PORTS: usize = 20_000;
 /// Complaints of nmap in one answer, and characters of each.
 const MAX_WARNINGS: usize = 20;
-const MAX_WARNING: usize = 200;
+const MAX_WARNING: usize = 250;
+
+/// What a caller is told who cannot go on.
+const NO_PROGRESS: &str = "the deadline came before anything was finished: call again with fewer ports or addresses, or with more time (_meta opendiscovery/timeoutMs up to 900000)";
 
 /// The hosts found so far, and where to go on.
 #[derive(Debug)]
@@ -28,11 +31,18 @@ pub(crate) struct PageOfHosts {
     n_ports: usize,
     stats: Stats,
     warnings: Vec<String>,
-    rest: Option<(TruncatedBy, IpAddr)>,
+    /// Where the page begins.
+    start: Option<Cursor>,
+    /// Why it ends before the last address, and where the next one goes on.
+    rest: Option<(TruncatedBy, Option<Cursor>)>,
 }
 
 impl PageOfHosts {
-    pub(crate) fn new(limit: usize, names: BTreeMap<IpAddr, Vec<String>>) -> Self {
+    pub(crate) fn new(
+        limit: usize,
+        names: BTreeMap<IpAddr, Vec<String>>,
+        start: Option<Cursor>,
+    ) -> Self {
         Self {
             limit,
             names,
@@ -40,6 +50,7 @@ impl PageOfHosts {
             n_ports: 0,
             stats: Stats::default(),
             warnings: Vec::new(),
+            start,
             rest: None,
         }
     }
@@ -71,68 +82,61 @@ impl PageOfHosts {
         }
     }
 
-    /// Says that the page ends before this address, if there is one.
-    pub(crate) fn stop(&mut self, why: TruncatedBy, next: Option<IpAddr>) {
-        self.rest = next.map(|next| (why, next));
+    /// Says that the page ends here, and where the next one begins. One that would begin where
+    /// this one does would find no more than this one: then there is none.
+    pub(crate) fn stop(&mut self, why: TruncatedBy, next: Option<Cursor>) {
+        let next = next.filter(|next| Some(*next) != self.start);
+        if next.is_none() && why == TruncatedBy::Deadline {
+            self.warn(NO_PROGRESS);
+        }
+        self.rest = Some((why, next));
     }
 
-    /// Takes a part that nmap was done with. `next` is the first address behind it. False when
-    /// the page is full.
-    pub(crate) fn take(&mut self, mut part: Part, scan: &Scan, next: Option<IpAddr>) -> bool {
-        part.hosts.sort_by_key(|host| host.address);
-        self.learn(&part);
-        let hosts = std::mem::take(&mut part.hosts);
-        let mut up = Vec::with_capacity(hosts.len());
-        for host in hosts {
-            let address = host.address;
-            if let Some(host) = self.prepared(host, scan) {
-                if let Some(why) = self.is_full_for(&host) {
-                    self.stop(why, Some(address));
-                    break;
-                }
-                self.push(host);
+    /// Takes a part that is done. `behind` is where the next one begins. False when the page is
+    /// full.
+    pub(crate) fn take(&mut self, part: &mut Part, scan: &Scan, behind: Option<Cursor>) -> bool {
+        self.learn(part);
+        let found = part.found();
+        let mut end = None;
+        for host in &found.hosts {
+            let Some(prepared) = self.prepared(host.clone(), scan) else {
+                continue;
+            };
+            if let Some(why) = self.is_full_for(&prepared) {
+                end = Some(host.address);
+                self.stop(why, Some(part.from(host.address)));
+                break;
             }
-            up.push(address);
+            self.push(prepared);
         }
-        let end = self.rest.map(|(_, end)| end);
-        let is_covered = |address: &&IpAddr| end.is_none_or(|end| **address < end);
-        self.count(
-            up.len(),
-            part.down.iter().filter(is_covered).count(),
-            part.skipped.iter().filter(is_covered).count(),
-        );
-        if self.rest.is_none() && self.room() == 0 {
-            self.stop(TruncatedBy::Limit, next);
-            return false;
+        self.count(&found, end);
+        if self.rest.is_none() && self.room() == 0 && behind.is_some() {
+            self.stop(TruncatedBy::Limit, behind);
         }
         self.rest.is_none()
     }
 
-    /// Takes what is known of a part that nmap was not done with; it is the last of the page.
-    pub(crate) fn take_unfinished(&mut self, mut part: Part, scan: &Scan, why: TruncatedBy) {
-        part.hosts.sort_by_key(|host| host.address);
-        self.learn(&part);
-        let mut next = part.first_open();
-        self.count(part.hosts.len(), part.down.len(), part.skipped.len());
-        let done: Vec<IpAddr> = part.hosts.iter().map(|host| host.address).collect();
-        let begun = part.hinted.iter().filter(|address| !done.contains(address));
-        let begun: Vec<Host> = begun.map(|address| Host::at(*address)).collect();
-        for host in part.hosts.into_iter().chain(begun) {
-            let address = host.address;
-            let is_complete = host.complete;
-            let prepared = if is_complete {
-                self.prepared(host, scan)
-            } else {
-                Some(self.named(host))
+    /// Takes what is known of a part that is not done; it is the last of the page.
+    pub(crate) fn take_unfinished(&mut self, part: &mut Part, scan: &Scan, why: TruncatedBy) {
+        self.learn(part);
+        let found = part.found();
+        let mut next = part.left();
+        for host in &found.hosts {
+            let Some(prepared) = self.prepared(host.clone(), scan) else {
+                continue;
             };
-            let Some(host) = prepared else { continue };
-            if self.is_full_for(&host).is_some() {
-                next = next.map(|next| next.min(address));
+            if self.is_full_for(&prepared).is_some() {
+                if next.is_none_or(|next| host.address < next.first) {
+                    next = Some(part.from(host.address));
+                }
                 break;
             }
-            self.push(host);
+            if next.is_some_and(|next| host.address >= next.first) {
+                self.stats.unfinished += 1;
+            }
+            self.push(prepared);
         }
-        self.hosts.sort_by_key(|host| host.address);
+        self.count(&found, next.map(|next| next.first));
         self.stop(why, next);
     }
 
@@ -152,18 +156,21 @@ impl PageOfHosts {
             hosts: self.hosts,
             stats,
             warnings: self.warnings,
-            next_cursor: self.rest.map(|(_, next)| format!("{CURSOR}{next}")),
+            next_cursor: self
+                .rest
+                .and_then(|(_, next)| next)
+                .map(|next| next.to_string()),
             truncated: self.rest.is_some(),
             truncated_by: self.rest.map(|(why, _)| why),
         }
     }
 
-    fn learn(&mut self, part: &Part) {
-        if let Some(version) = &part.nmap_version {
-            self.stats.nmap_version = Some(version.clone());
+    fn learn(&mut self, part: &mut Part) {
+        if let Some(version) = part.nmap_version.take() {
+            self.stats.nmap_version = Some(version);
         }
-        for line in part.complaints.lines() {
-            self.warn(line);
+        for warning in std::mem::take(&mut part.warnings) {
+            self.warn(&warning);
         }
     }
 
@@ -172,8 +179,8 @@ impl PageOfHosts {
         if scan.open_only {
             host.ports.retain(|port| port.state.may_be_open());
             host.other_ports.retain(|others| others.state.may_be_open());
-            let has_ports = scan.n_tcp_ports + scan.n_udp_ports > 0;
-            if has_ports && host.ports.is_empty() && host.other_ports.is_empty() {
+            let is_bare = host.ports.is_empty() && host.other_ports.is_empty();
+            if is_bare && host.complete && !scan.ports.is_empty() {
                 return None;
             }
         }
@@ -184,12 +191,8 @@ impl PageOfHosts {
                 .iter_mut()
                 .for_each(|others| others.reasons.clear());
         }
-        Some(self.named(host))
-    }
-
-    fn named(&self, mut host: Host) -> Host {
         host.hostnames = self.names.get(&host.address).cloned().unwrap_or_default();
-        host
+        Some(host)
     }
 
     /// Why the host does not go into the page, if so. The first one always does.
@@ -209,11 +212,17 @@ impl PageOfHosts {
         self.hosts.push(host);
     }
 
-    fn count(&mut self, up: usize, down: usize, skipped: usize) {
-        let add = |sum: &mut u64, count: usize| *sum += count as u64;
-        add(&mut self.stats.up, up);
-        add(&mut self.stats.down, down);
-        add(&mut self.stats.skipped, skipped);
-        add(&mut self.stats.total, up + down + skipped);
+    /// Counts the addresses before `end`; those from there on are the next page's.
+    fn count(&mut self, found: &Found, end: Option<IpAddr>) {
+        let is_counted = |address: &IpAddr| end.is_none_or(|end| *address < end);
+        let count = |addresses: &BTreeSet<IpAddr>| {
+            addresses.iter().filter(|it| is_counted(it)).count() as u64
+        };
+        let up = found.hosts.iter().filter(|host| is_counted(&host.address));
+        let (up, down, skipped) = (up.count() as u64, count(&found.down), count(&found.skipped));
+        self.stats.up += up;
+        self.stats.down += down;
+        self.stats.skipped += skipped;
+        self.stats.total += up + down + skipped;
     }
 }

@@ -7,27 +7,25 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use worker::Tool;
 
-use super::arguments::Manner;
+use super::arguments::Common;
 use crate::ports::{Ports, Protocol};
-use crate::scan::{Scan, Technique};
+use crate::scan::{Selection, Technique};
 use crate::scanner::{Request, Scanner};
-use crate::targets::Targets;
 
 /// TCP ports that nmap tries where the caller names none; 80 without raw sockets only.
 const USUAL_PORTS: [u16; 2] = [80, 443];
+/// Ports that a caller may name: each of them is probed at every address that does not answer.
+const MAX_PORTS: u32 = 100;
 
 /// Which hosts to look for.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// Host name, address or network in CIDR notation, or an array of up to 256 of them; of a
-    /// name the first address in scope is scanned. At most 65,536 addresses in all.
-    target: Targets,
     /// Ports to try besides the usual probes, such as `22,3389` or `U:53`, for hosts that drop
-    /// ICMP; without a prefix they are of TCP.
+    /// ICMP, at most 100; without a prefix they are of TCP.
     #[serde(default)]
     ports: Option<Ports>,
     #[serde(flatten)]
-    manner: Manner,
+    common: Common,
 }
 
 /// The declaration of the tool.
@@ -44,39 +42,31 @@ pub(crate) fn tool(scanner: &Arc<Scanner>) -> Tool {
         .description(&description)
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "other scans refuse some arguments here"
-)]
 fn request(arguments: Arguments) -> Result<Request, ToolError> {
-    let (tcp, udp) = arguments
-        .ports
-        .unwrap_or_default()
-        .by_protocol(Protocol::Tcp);
-    let mut options = vec!["-sn".to_owned()];
-    if !tcp.is_empty() || !udp.is_empty() {
+    let ports = arguments.ports.unwrap_or_default();
+    let ports = ports.by_protocol(Protocol::Tcp);
+    if ports.len() > MAX_PORTS {
+        let message = format!(
+            "argument ports names {} ports, and a ping scan tries at most {MAX_PORTS} at each address",
+            ports.len()
+        );
+        return Err(ToolError::invalid(message)
+            .hint("name the few that are likely to be open; nmap_tcp_syn_scan scans ports"));
+    }
+    let common = arguments.common;
+    let mut request = common.request(Technique::Ping, "-sn", Selection::None);
+    let scan = &mut request.scan;
+    if !ports.is_empty() {
         // Naming any probe replaces nmap's own, so they are named as well, but for the ICMP
         // timestamp request, which IPv6 does not have.
-        let syn = tcp.and(&USUAL_PORTS);
-        options.extend(["-PE".to_owned(), "-PA80".to_owned(), format!("-PS{syn}")]);
+        let syn = ports.tcp.and(&USUAL_PORTS);
+        scan.n_probes = 2 + syn.len() + ports.udp.len();
+        let probes = ["-PE".to_owned(), "-PA80".to_owned(), format!("-PS{syn}")];
+        scan.options.extend(probes);
     }
-    if !udp.is_empty() {
-        options.push(format!("-PU{udp}"));
+    if !ports.udp.is_empty() {
+        scan.options.push(format!("-PU{}", ports.udp));
+        scan.needs_raw_sockets = true;
     }
-    let manner = arguments.manner;
-    Ok(Request {
-        targets: arguments.target,
-        scan: Scan {
-            technique: Technique::Ping,
-            timing: manner.timing_template,
-            options,
-            n_tcp_ports: 0,
-            n_udp_ports: 0,
-            skip_discovery: false,
-            needs_raw_sockets: !udp.is_empty(),
-            open_only: manner.open_only,
-            reason: manner.reason,
-        },
-        page: manner.page,
-    })
+    Ok(request)
 }

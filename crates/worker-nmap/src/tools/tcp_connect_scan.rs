@@ -7,18 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use worker::Tool;
 
-use super::arguments::{Manner, tcp_ports};
+use super::arguments::{Common, tcp_ports};
 use crate::ports::Ports;
-use crate::scan::{Scan, Technique};
+use crate::scan::Technique;
 use crate::scanner::{Request, Scanner};
-use crate::targets::Targets;
 
 /// Which ports of which hosts to connect to.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// Host name, address or network in CIDR notation, or an array of up to 256 of them; of a
-    /// name the first address in scope is scanned. At most 65,536 addresses in all.
-    target: Targets,
     /// TCP ports: `80,443`, `1-1024`, or `-` for all 65,535. Without it the 1000 that are most
     /// often open.
     #[serde(default)]
@@ -29,7 +25,7 @@ struct Arguments {
     #[serde(default)]
     skip_discovery: bool,
     #[serde(flatten)]
-    manner: Manner,
+    common: Common,
 }
 
 /// The declaration of the tool.
@@ -45,23 +41,10 @@ pub(crate) fn tool(scanner: &Arc<Scanner>) -> Tool {
 }
 
 fn request(arguments: Arguments) -> Result<Request, ToolError> {
-    let (ports, n_tcp_ports) = tcp_ports(arguments.ports.as_ref())?;
-    let mut options = vec!["-sT".to_owned()];
-    options.extend(ports);
-    let manner = arguments.manner;
-    Ok(Request {
-        targets: arguments.target,
-        scan: Scan {
-            technique: Technique::TcpConnect,
-            timing: manner.timing_template,
-            options,
-            n_tcp_ports,
-            n_udp_ports: 0,
-            skip_discovery: arguments.skip_discovery,
-            needs_raw_sockets: false,
-            open_only: manner.open_only,
-            reason: manner.reason,
-        },
-        page: manner.page,
-    })
+    let ports = tcp_ports(arguments.ports.as_ref())?;
+    let mut request = arguments
+        .common
+        .request(Technique::TcpConnect, "-sT", ports);
+    request.scan.skip_discovery = arguments.skip_discovery;
+    Ok(request)
 }

@@ -7,18 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use worker::Tool;
 
-use super::arguments::{Manner, not_both, tcp_ports};
-use crate::ports::Ports;
-use crate::scan::{FAST_PORTS, Scan, Technique};
+use super::arguments::{Common, not_both, tcp_ports};
+use crate::ports::{Ports, Protocol};
+use crate::scan::{FAST_PORTS, Selection, Technique};
 use crate::scanner::{Request, Scanner};
-use crate::targets::Targets;
 
 /// Which ports of which hosts to probe.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// Host name, address or network in CIDR notation, or an array of up to 256 of them; of a
-    /// name the first address in scope is scanned. At most 65,536 addresses in all.
-    target: Targets,
     /// TCP ports: `80,443`, `1-1024`, or `-` for all 65,535. Without it the 1000 that are most
     /// often open.
     #[serde(default)]
@@ -32,7 +28,7 @@ struct Arguments {
     #[serde(default)]
     skip_discovery: bool,
     #[serde(flatten)]
-    manner: Manner,
+    common: Common,
 }
 
 /// The declaration of the tool.
@@ -51,27 +47,13 @@ pub(crate) fn tool(scanner: &Arc<Scanner>) -> Tool {
 fn request(arguments: Arguments) -> Result<Request, ToolError> {
     let (has_ports, fast_scan) = (arguments.ports.is_some(), arguments.fast_scan);
     not_both(("ports", has_ports), ("fast_scan", fast_scan))?;
-    let (ports, n_ports) = tcp_ports(arguments.ports.as_ref())?;
-    let mut options = vec!["-sS".to_owned()];
-    options.extend(ports);
-    if fast_scan {
-        options.push("-F".to_owned());
-    }
-    let n_tcp_ports = if fast_scan { FAST_PORTS } else { n_ports };
-    let manner = arguments.manner;
-    Ok(Request {
-        targets: arguments.target,
-        scan: Scan {
-            technique: Technique::TcpSyn,
-            timing: manner.timing_template,
-            options,
-            n_tcp_ports,
-            n_udp_ports: 0,
-            skip_discovery: arguments.skip_discovery,
-            needs_raw_sockets: true,
-            open_only: manner.open_only,
-            reason: manner.reason,
-        },
-        page: manner.page,
-    })
+    let ports = if fast_scan {
+        Selection::MostOften(Protocol::Tcp, FAST_PORTS)
+    } else {
+        tcp_ports(arguments.ports.as_ref())?
+    };
+    let mut request = arguments.common.request(Technique::TcpSyn, "-sS", ports);
+    request.scan.skip_discovery = arguments.skip_discovery;
+    request.scan.needs_raw_sockets = true;
+    Ok(request)
 }

@@ -7,11 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use worker::Tool;
 
-use super::arguments::{Manner, not_both};
-use crate::ports::{PortSet, Ports, Protocol};
-use crate::scan::{Scan, Technique, port_option};
+use super::arguments::{Common, not_both};
+use crate::ports::{PortSets, Ports, Protocol};
+use crate::scan::{Selection, Technique};
 use crate::scanner::{Request, Scanner};
-use crate::targets::Targets;
 
 /// Ports that are scanned when the caller names none.
 const DEFAULT_TOP_PORTS: u16 = 100;
@@ -19,9 +18,6 @@ const DEFAULT_TOP_PORTS: u16 = 100;
 /// Which UDP ports of which hosts to probe.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// Host name, address or network in CIDR notation, or an array of up to 256 of them; of a
-    /// name the first address in scope is scanned. At most 65,536 addresses in all.
-    target: Targets,
     /// UDP ports: `53,161` or `U:53,161`. Not together with `top_ports`.
     #[serde(default)]
     ports: Option<Ports>,
@@ -36,7 +32,7 @@ struct Arguments {
     #[serde(default)]
     skip_discovery: bool,
     #[serde(flatten)]
-    manner: Manner,
+    common: Common,
 }
 
 /// The declaration of the tool.
@@ -58,40 +54,27 @@ fn request(arguments: Arguments) -> Result<Request, ToolError> {
         ("ports", has_ports),
         ("top_ports", arguments.top_ports.is_some()),
     )?;
-    let mut options = vec!["-sU".to_owned()];
-    let n_udp_ports = if let Some(ports) = &arguments.ports {
-        let udp = udp_ports(ports)?;
-        options.extend(port_option(&PortSet::default(), &udp));
-        udp.len()
+    let ports = if let Some(ports) = &arguments.ports {
+        Selection::Named(udp_ports(ports)?)
     } else {
         let top_ports = arguments.top_ports.unwrap_or(DEFAULT_TOP_PORTS);
-        options.extend(["--top-ports".to_owned(), top_ports.to_string()]);
-        top_ports.into()
+        Selection::MostOften(Protocol::Udp, top_ports.into())
     };
-    let manner = arguments.manner;
-    Ok(Request {
-        targets: arguments.target,
-        scan: Scan {
-            technique: Technique::Udp,
-            timing: manner.timing_template,
-            options,
-            n_tcp_ports: 0,
-            n_udp_ports,
-            skip_discovery: arguments.skip_discovery,
-            needs_raw_sockets: true,
-            open_only: manner.open_only,
-            reason: manner.reason,
-        },
-        page: manner.page,
-    })
+    let mut request = arguments.common.request(Technique::Udp, "-sU", ports);
+    request.scan.skip_discovery = arguments.skip_discovery;
+    request.scan.needs_raw_sockets = true;
+    Ok(request)
 }
 
-fn udp_ports(ports: &Ports) -> Result<PortSet, ToolError> {
-    let (tcp, udp) = ports.by_protocol(Protocol::Udp);
-    if tcp.is_empty() {
-        return Ok(udp);
+fn udp_ports(ports: &Ports) -> Result<PortSets, ToolError> {
+    let ports = ports.by_protocol(Protocol::Udp);
+    if ports.tcp.is_empty() {
+        return Ok(ports);
     }
-    let message = format!("argument ports: T:{tcp} are TCP ports, and this scan is of UDP");
+    let message = format!(
+        "argument ports: T:{} are TCP ports, and this scan is of UDP",
+        ports.tcp
+    );
     Err(ToolError::invalid(message)
         .hint("scan them with nmap_tcp_syn_scan or nmap_tcp_connect_scan"))
 }

@@ -7,18 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use worker::Tool;
 
-use super::arguments::{Manner, not_both};
+use super::arguments::{Common, not_both};
 use crate::ports::{Ports, Protocol};
-use crate::scan::{DEFAULT_PORTS, Scan, Technique, port_option};
+use crate::scan::{DEFAULT_PORTS, Selection, Technique};
 use crate::scanner::{Request, Scanner};
-use crate::targets::Targets;
 
 /// Which services of which hosts to ask.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Arguments {
-    /// Host name, address or network in CIDR notation, or an array of up to 256 of them; of a
-    /// name the first address in scope is scanned. At most 65,536 addresses in all.
-    target: Targets,
     /// Ports: `22,80`, `1-1024`, `T:80,U:161`; without a prefix they are of TCP, and UDP needs raw
     /// sockets. Without it the 1000 TCP ports that are most often open.
     #[serde(default)]
@@ -41,7 +37,7 @@ struct Arguments {
     #[serde(default)]
     skip_discovery: bool,
     #[serde(flatten)]
-    manner: Manner,
+    common: Common,
 }
 
 /// The declaration of the tool.
@@ -63,7 +59,7 @@ fn request(arguments: Arguments) -> Result<Request, ToolError> {
         ("intensity", intensity.is_some()),
         ("light_mode", light_mode),
     )?;
-    let mut options = vec!["-sV".to_owned()];
+    let mut options = Vec::new();
     if let Some(intensity) = intensity {
         options.extend(["--version-intensity".to_owned(), intensity.to_string()]);
     }
@@ -73,33 +69,14 @@ fn request(arguments: Arguments) -> Result<Request, ToolError> {
     if arguments.all_ports {
         options.push("--allports".to_owned());
     }
-    let (mut n_tcp_ports, mut n_udp_ports) = (DEFAULT_PORTS, 0);
-    if let Some(ports) = &arguments.ports {
-        let (tcp, udp) = ports.by_protocol(Protocol::Tcp);
-        (n_tcp_ports, n_udp_ports) = (tcp.len(), udp.len());
-        options.extend(port_option(&tcp, &udp));
-    }
-    // Which technique finds the TCP ports is left to nmap: SYN where it may, connect otherwise.
-    if n_udp_ports > 0 {
-        options.push("-sU".to_owned());
-    }
-    if n_udp_ports > 0 && n_tcp_ports > 0 {
-        options.push("-sS".to_owned());
-    }
-    let manner = arguments.manner;
-    Ok(Request {
-        targets: arguments.target,
-        scan: Scan {
-            technique: Technique::Version,
-            timing: manner.timing_template,
-            options,
-            n_tcp_ports,
-            n_udp_ports,
-            skip_discovery: arguments.skip_discovery,
-            needs_raw_sockets: n_udp_ports > 0,
-            open_only: manner.open_only,
-            reason: manner.reason,
-        },
-        page: manner.page,
-    })
+    let ports = arguments.ports.as_ref().map_or(
+        Selection::MostOften(Protocol::Tcp, DEFAULT_PORTS),
+        |ports| Selection::Named(ports.by_protocol(Protocol::Tcp)),
+    );
+    let has_udp = ports.n_udp() > 0;
+    let mut request = arguments.common.request(Technique::Version, "-sV", ports);
+    request.scan.skip_discovery = arguments.skip_discovery;
+    request.scan.needs_raw_sockets = has_udp;
+    request.scan.options.extend(options);
+    Ok(request)
 }

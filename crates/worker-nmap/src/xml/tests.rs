@@ -75,6 +75,7 @@ async fn a_scan_is_read_in_the_order_it_is_written() {
     expected_down.complete = true;
     let [
         version,
+        ports,
         skipped,
         begins,
         percent,
@@ -87,6 +88,8 @@ async fn a_scan_is_read_in_the_order_it_is_written() {
         panic!("{said:#?}");
     };
     assert_eq!(version, &Said::Version("7.93".to_owned()));
+    let listed = "22,80,443".to_owned();
+    assert_eq!(ports, &Said::Ports(Protocol::Tcp, listed));
     assert_eq!(skipped, &Said::Skipped("10.9.9.9".to_owned()));
     assert_eq!(begins, &progress(0.0, None));
     assert_eq!(percent, &progress(1.5, Some(132)));
@@ -139,6 +142,22 @@ async fn a_host_has_all_that_is_said_about_it() {
 }
 
 #[tokio::test]
+async fn references_in_a_cpe_are_parts_of_it() {
+    let check = async |written: &str, expected: &str| {
+        let text = SCAN.replace("cpe:/a:igor:nginx", written);
+        let said = read(&text, 100).await.unwrap();
+        let cpe = said.iter().find_map(|said| match said {
+            Said::Host(host) => host.ports.get(1)?.service.as_ref().map(|it| &it.cpe),
+            _ => None,
+        });
+        assert_eq!(cpe.unwrap(), &[expected, "cpe:/o:linux"], "{written}");
+    };
+    check("cpe:/a:caf&#xe9;:x&amp;y:1", "cpe:/a:café:x&y:1").await;
+    check("&lt;&#65;&gt;", "<A>").await;
+    check("cpe:/a:&unknown;", "cpe:/a:&unknown;").await;
+}
+
+#[tokio::test]
 async fn ports_beyond_the_limit_are_counted_and_not_kept() {
     for room in 0..4 {
         let host = host_up(room).await;
@@ -186,16 +205,43 @@ async fn a_document_that_is_cut_off_gives_what_it_has() {
     }
 }
 
+async fn read_to_the_end(bytes: &[u8]) {
+    let mut document = Document::new(bytes, 2);
+    while let Ok(Some(_)) = document.next().await {}
+}
+
+fn block_on(body: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(body);
+}
+
 proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        block_on(read_to_the_end(&bytes));
+    }
+
+    #[test]
+    fn any_markup_is_read_or_refused(text in prop::collection::vec(
+        prop::sample::select(vec![
+            "<host>", "</host>", "<hosthint>", "</hosthint>", "<port portid=\"1\" protocol=\"tcp\">",
+            "</port>", "<address addr=\"10.0.0.1\"/>", "<status state=\"up\"/>", "<cpe>", "</cpe>",
+            "&#xe9;", "&#x110000;", "&a;", "&", "text", "<service name=\"x\" method=\"table\" conf=\"3\"/>",
+            "<extraports state=\"closed\" count=\"1\"/>", "<extrareasons reason=\"x\" count=\"1\"/>",
+            "<finished/>", "<times srtt=\"1\"/>", "<![CDATA[x]]>", "<!-- x -->", "<", "\u{e9}", "\0",
+        ]),
+        0..40,
+    )) {
+        block_on(read_to_the_end(text.concat().as_bytes()));
+    }
+
     #[test]
     fn no_bytes_make_the_reader_panic(place in 0..SCAN.len(), bytes in prop::collection::vec(any::<u8>(), 1..8)) {
         let mut text = SCAN.as_bytes().to_vec();
         let end = (place + bytes.len()).min(text.len());
         text.splice(place..end, bytes);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let mut document = Document::new(text.as_slice(), 2);
-            while let Ok(Some(_)) = document.next().await {}
-        });
+        block_on(read_to_the_end(&text));
     }
 }

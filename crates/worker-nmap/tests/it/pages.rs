@@ -108,7 +108,10 @@ fn what_cannot_fit_is_refused_with_an_estimate_and_no_scan() {
             (
                 "nmap_tcp_connect_scan",
                 json!({ "target": "10.0.0.0/16" }),
-                ["7 h", "256"],
+                [
+                    "7 h",
+                    "with _meta opendiscovery/timeoutMs 900000 at most 2682",
+                ],
             ),
             (
                 "nmap_tcp_connect_scan",
@@ -118,13 +121,22 @@ fn what_cannot_fit_is_refused_with_an_estimate_and_no_scan() {
             (
                 "nmap_udp_scan",
                 json!({ "target": "127.0.0.1", "ports": "-" }),
-                ["110 min", "65535"],
+                ["110 min", "65535 ports"],
+            ),
+            (
+                "nmap_ping_scan",
+                json!({ "target": "10.0.0.0/16", "ports": "1-100", "timing_template": 2 }),
+                ["32 days", "103 probes"],
             ),
         ] {
             let refused = error(&worker.call_for_test(tool, arguments.clone()).await);
             assert_eq!(refused["code"], "invalid_arguments", "{arguments}");
-            let message = refused["message"].as_str().unwrap();
-            assert!(message.contains(words[0]), "{message}");
+            let said = refused.to_string();
+            assert!(
+                refused["message"].as_str().unwrap().contains(words[0]),
+                "{said}"
+            );
+            assert!(said.contains(words[1]), "{said}");
             assert!(
                 refused["hint"].as_str().unwrap().contains("narrow"),
                 "{refused:#}"

@@ -219,6 +219,14 @@ fn arguments_that_contradict_each_other_start_no_process() {
         )
         .await;
         check_all(
+            &["nmap_ping_scan"],
+            &[
+                (with("ports", json!("-")), INVALID, "at most 100"),
+                (with("ports", json!("1-50,U:1-51")), INVALID, "101 ports"),
+            ],
+        )
+        .await;
+        check_all(
             &["nmap_udp_scan"],
             &[
                 (both("top_ports", json!(5)), INVALID, "exclude"),

@@ -1,14 +1,15 @@
 //! A tool's result is what nmap wrote in the very same run.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::namespaces::{hosts, lab, run};
+use testkit::namespaces::{hosts, lab, run, sysctl};
 
-use crate::call::{structured, worker_with};
+use crate::call::{done, structured, worker_with};
 use crate::network::far_with_services;
 
 /// A program that is nmap, and keeps a copy of what it writes.
@@ -95,6 +96,85 @@ fn a_syn_scan_is_what_nmap_wrote() {
 }
 
 #[test]
+fn a_scan_of_all_ports_in_a_few_runs_is_what_one_nmap_finds() {
+    lab(async || {
+        let _services = far_with_services().await;
+        let folder = tempfile::tempdir().unwrap();
+        let (program, log) = (folder.path().join("nmap"), folder.path().join("log"));
+        let script = format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$*\" >> {}\nexec nmap \"$@\"\n",
+            log.display()
+        );
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let worker = worker_with(&program);
+        let arguments = json!({ "target": ["10.1.0.1", "10.1.0.2"], "ports": "-", "reason": true });
+        let result = structured(&worker.call_for_test("nmap_tcp_syn_scan", arguments).await);
+        let runs = fs::read_to_string(&log).unwrap();
+        assert!((2..=4).contains(&runs.lines().count()), "{runs}");
+        let copy = folder.path().join("copy.xml");
+        let command = ["nmap", "-n", "-v", "-sS", "-p-", "-oX"];
+        let targets = [copy.to_str().unwrap(), "10.1.0.1", "10.1.0.2"];
+        run(&[&command[..], &targets].concat());
+        let ports_only = |hosts: &Value| -> Vec<Value> {
+            let hosts = hosts.as_array().unwrap().iter();
+            hosts
+                .map(|host| {
+                    json!([
+                        host["address"],
+                        host["mac"],
+                        host["ports"],
+                        host["other_ports"]
+                    ])
+                })
+                .collect()
+        };
+        assert_eq!(
+            ports_only(&result["hosts"]),
+            ports_only(&parsed(folder.path())["hosts"]),
+            "left ours, right nmap's"
+        );
+        assert_eq!(
+            (&result["stats"]["up"], &result["truncated"]),
+            (&json!(2), &json!(false))
+        );
+    });
+}
+
+#[test]
+fn a_connection_that_meets_itself_is_no_open_port() {
+    lab(async || {
+        // With one source port to choose from, every connection to it meets itself.
+        sysctl("net/ipv4/ip_local_port_range", "40000 40000");
+        let address: SocketAddr = "127.0.0.1:40000".parse().unwrap();
+        {
+            let plain = TcpStream::connect(address).expect("the kernel lets it meet itself");
+            assert_eq!(plain.local_addr().unwrap(), plain.peer_addr().unwrap());
+            let socket = tokio::net::TcpStream::from_std({
+                plain.set_nonblocking(true).unwrap();
+                plain
+            });
+            socket.unwrap().set_zero_linger().unwrap();
+        }
+        let arguments = json!({ "target": "127.0.0.1", "ports": "40000", "skip_discovery": true });
+        for _ in 0..5 {
+            let result = done("nmap_tcp_connect_scan", arguments.clone()).await;
+            let port = &result["hosts"][0]["ports"][0];
+            // A port that never refuses, because every try to reach it meets itself.
+            assert_eq!(
+                (&port["port"], &port["state"]),
+                (&json!(40000), &json!("filtered"))
+            );
+        }
+        let listener = TcpListener::bind(address).expect("nothing was left on the port");
+        sysctl("net/ipv4/ip_local_port_range", "40000 40010");
+        let result = done("nmap_tcp_connect_scan", arguments).await;
+        assert_eq!(result["hosts"][0]["ports"][0]["state"], "open");
+        drop(listener);
+    });
+}
+
+#[test]
 fn a_connect_scan_is_what_nmap_wrote() {
     lab(async || {
         let _services = far_with_services().await;
@@ -162,7 +242,7 @@ fn open_only_leaves_out_what_is_not_open_and_reasons_are_given_on_request() {
         let arguments = json!({
             "target": ["10.1.0.1", "10.1.0.2"], "ports": "22-60", "open_only": true,
         });
-        let result = crate::call::done("nmap_tcp_syn_scan", arguments).await;
+        let result = done("nmap_tcp_syn_scan", arguments).await;
         assert_eq!(crate::call::addresses(&result), ["10.1.0.2"]);
         let host = &result["hosts"][0];
         assert_eq!(
