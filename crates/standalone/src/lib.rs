@@ -12,3 +12,4 @@ mod platform;
 
 pub use local::Local;
 pub use platform::{Platform, workers};
+pub use worker_nmap::Nmap;

@@ -33,6 +33,7 @@ use service::settings::Settings;
 use worker::{HostIdentity, Scope, Worker};
 
 pub use error::Error;
+pub use privileges::Nmap;
 use scanner::Scanner;
 
 /// The worker of this category.

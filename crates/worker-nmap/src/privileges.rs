@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rustix::thread::{CapabilitySet, capabilities, capability_is_in_bounding_set, no_new_privs};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Error;
 
@@ -15,18 +16,19 @@ const NET_RAW: u32 = 1 << 13;
 
 /// The program nmap, and whether it may use raw sockets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Nmap {
-    pub(crate) program: PathBuf,
-    /// Why it may not, if so.
-    pub(crate) raw_sockets: Result<(), String>,
+pub struct Nmap {
+    /// Where it is.
+    pub program: PathBuf,
+    /// Why it may not use them, if so.
+    pub raw_sockets: Result<(), String>,
 }
 
 impl Nmap {
-    /// Looks for the program: a name in `PATH`, or a path.
+    /// Looks for the program, a name in `PATH` or a path, and starts nothing.
     ///
     /// # Errors
     /// [`Error::NotInstalled`].
-    pub(crate) fn find(name: &Path) -> Result<Self, Error> {
+    pub fn find(name: &Path) -> Result<Self, Error> {
         let program = locate(name).ok_or_else(|| Error::NotInstalled {
             program: name.display().to_string(),
         })?;
@@ -60,6 +62,15 @@ fn raw_sockets(program: &Path) -> Result<(), String> {
         return Err("this process and its children are denied the capability NET_RAW".to_owned());
     }
     let own = capabilities(None).map_err(|error| format!("capabilities are unknown: {error}"))?;
+    if own.effective.contains(CapabilitySet::NET_RAW) {
+        // The capability is good in the user namespace of this process only, and the network may
+        // be another one's, as in some containers.
+        return Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))
+            .map(drop)
+            .map_err(|error| {
+                format!("a raw socket is refused in spite of the capability NET_RAW: {error}")
+            });
+    }
     // Root gets all that the bounding set leaves; others hand on what they hold (see `process`).
     if rustix::process::geteuid().is_root() || own.permitted.contains(CapabilitySet::NET_RAW) {
         return Ok(());

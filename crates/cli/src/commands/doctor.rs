@@ -1,9 +1,9 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Map, Value};
 use service::{ExitError, Process, Settings, broker};
+use standalone::Nmap;
 
 use crate::client::Client;
 use crate::output::{harmless, print};
@@ -153,24 +153,25 @@ async fn ping_loopback(process: &Process) -> Result<Value, ExitError> {
     result
 }
 
-/// Whether the program is there; nothing is run.
+/// Whether the program is there and may do what its tools need; nothing is run.
 fn nmap(settings: &Settings) -> Finding {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let program = &settings.nmap_program;
-    let here = (program.components().count() > 1).then(|| program.clone());
-    let found: Option<PathBuf> = here
-        .into_iter()
-        .chain(std::env::split_paths(&path).map(|folder| folder.join(program)))
-        .find(|file| file.is_file());
-    match found {
-        Some(file) => Finding::Good(format!("found at {}", file.display())),
-        None => Finding::Lacking {
+    let nmap = match Nmap::find(&settings.nmap_program) {
+        Ok(nmap) => nmap,
+        Err(error) => {
+            return Finding::Lacking {
+                what: format!("{error}; only the nmap tools need it"),
+                fix: error.hint().unwrap_or_default(),
+            };
+        }
+    };
+    let program = nmap.program.display();
+    match nmap.raw_sockets {
+        Ok(()) => Finding::Good(format!("found at {program}, with raw sockets")),
+        Err(why) => Finding::Lacking {
             what: format!(
-                "the program {} is not in PATH; only the nmap tools need it",
-                program.display()
+                "found at {program}; its SYN and UDP scans need raw sockets, and {why}"
             ),
-            fix: "apt-get install nmap, or your system's package of that name; or set NMAP_PROGRAM"
-                .to_owned(),
+            fix: "sudo setcap cap_net_raw+ep on this program or on nmap; in a container, cap_add NET_RAW".to_owned(),
         },
     }
 }

@@ -1,6 +1,10 @@
 //! `discovery doctor`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use testkit::{
+    namespaces::lab_with,
     process::Program,
     rabbitmq,
     targets::{ANY_PORT, TcpServer, refusing_address},
@@ -45,19 +49,37 @@ async fn everything_is_checked_and_what_is_lacking_has_a_fix() {
 }
 
 #[tokio::test]
-async fn nmap_is_found_where_path_leads() {
+async fn nmap_is_found_where_path_leads_if_it_can_be_run() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("nmap"), "").unwrap();
-    let output = ends(doctor().env("PATH", folder.path()), 0).await;
-    let section = section(&output.stdout, "nmap");
-    assert!(section.starts_with("ok "), "{section}");
-    has(
-        section,
-        &[&folder.path().join("nmap").display().to_string()],
+    let program = folder.path().join("nmap");
+    std::fs::write(&program, "").unwrap();
+    let doctor_here = || doctor().env("PATH", folder.path());
+    let output = ends(doctor_here(), 0).await;
+    has(&output.stdout, &["lacking  nmap", "apt-get install nmap"]);
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let output = ends(doctor_here(), 0).await;
+    let found = section(&output.stdout, "nmap");
+    has(found, &[&program.display().to_string(), "raw sockets"]);
+    // Who runs the tests may lack the right.
+    assert!(
+        found.starts_with("ok ") || found.contains("NET_RAW"),
+        "{found}"
     );
     let empty = tempfile::tempdir().unwrap();
     let output = ends(doctor().env("PATH", empty.path()), 0).await;
     has(&output.stdout, &["lacking  nmap", "apt-get install nmap"]);
+}
+
+#[test]
+fn nmap_without_raw_sockets_is_pointed_out() {
+    lab_with(&["setpriv", "--bounding-set=-net_raw"], async || {
+        let output = ends(doctor(), 0).await;
+        let found = section(&output.stdout, "nmap");
+        has(
+            found,
+            &["lacking", "SYN and UDP scans", "NET_RAW", "setcap"],
+        );
+    });
 }
 
 #[tokio::test]
