@@ -163,9 +163,10 @@ pub struct Settings {
     #[serde(deserialize_with = "text::parse")]
     #[schemars(extend("x-allowed" = "name or path of a program"))]
     pub nmap_program: PathBuf,
-    /// Scans by nmap that a worker runs at a time, each a process; it takes no more calls than
-    /// that from the broker unless `AMQP_PREFETCH_COUNT` says so. Scans of the same address take
-    /// turns in any case.
+    /// Scans by nmap that a worker runs at a time, each a process. Each of its
+    /// consumers (`AMQP_WORKERS`) takes four times as many calls from the broker, unless
+    /// `AMQP_PREFETCH_COUNT` says otherwise, so that calls that wait do not keep others waiting.
+    /// Scans of the same address in one worker take turns.
     #[serde(deserialize_with = "text::parse")]
     pub nmap_max_scans: NonZeroU16,
     /// Keys that seal the identifiers of SNMP sessions, which hold the credentials of devices. The

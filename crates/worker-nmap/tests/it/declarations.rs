@@ -1,6 +1,7 @@
 //! What clients are told about the tools.
 
 use serde_json::Value;
+use service::settings::Settings;
 use testkit::namespaces::lab;
 
 use crate::call::worker;
@@ -34,6 +35,12 @@ fn declarations_are_as_agreed() {
             insta::assert_json_snapshot!(tool.name.clone(), tool);
         }
     });
+}
+
+#[test]
+fn calls_that_wait_for_a_scan_of_the_same_host_leave_places_for_others() {
+    let max_scans = Settings::default().nmap_max_scans.get();
+    assert_eq!(worker().prefetch().get(), 4 * max_scans);
 }
 
 /// An argument that need not be given says what it is then, or may be null.
