@@ -13,12 +13,14 @@ use super::{Error, Origin, Problem, Settings, Warning};
 const FILE_VARIABLE: &str = "DISCOVERY_CONFIG";
 const DEFAULT_FILE: &str = "discovery.toml";
 /// A variable that begins so and is no setting is probably a mistake.
-const OWN_PREFIXES: [&str; 5] = [
+const OWN_PREFIXES: [&str; 7] = [
     "AMQP_",
     "DISCOVERY_",
     "MCP_SESSION_",
+    "NMAP_",
     "SCAN_SCOPE_",
     "SESSION_KEY",
+    "SNMP_SESSION_",
 ];
 /// Similarity from which a name is worth a suggestion: a slip or two in a usual name.
 const SIMILAR: f64 = 0.7;

@@ -187,7 +187,9 @@ fn a_variable_that_looks_like_a_setting_is_a_warning_with_a_suggestion() {
         &[
             ("AMQP_PREFECH_COUNT", "3"),
             ("AMQP_SERVICE_HOST", "10.0.0.1"),
+            ("NMAP_MAX_SCAN", "1"),
             ("SESSION_KEYS", "hunter2"),
+            ("SNMP_SESSION_KEYS", "hunter2"),
             ("DISCOVERY_CONFIG", "x"),
             ("amqp_workers", "0"),
             ("OTHER", ""),
@@ -204,7 +206,9 @@ fn a_variable_that_looks_like_a_setting_is_a_warning_with_a_suggestion() {
         [
             "environment variable AMQP_PREFECH_COUNT is not a setting; AMQP_PREFETCH_COUNT has a similar name",
             "environment variable AMQP_SERVICE_HOST is not a setting",
+            "environment variable NMAP_MAX_SCAN is not a setting; NMAP_MAX_SCANS has a similar name",
             "environment variable SESSION_KEYS is not a setting; SESSION_KEY has a similar name",
+            "environment variable SNMP_SESSION_KEYS is not a setting; SNMP_SESSION_KEY has a similar name",
         ]
     );
 }
