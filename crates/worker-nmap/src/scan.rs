@@ -389,6 +389,32 @@ mod tests {
     }
 
     #[test]
+    fn parts_grow_while_they_come_back_with_few_hosts() {
+        let mut scan = scan(3, 0, 0);
+        scan.technique = Technique::Ping;
+        let parts = |scan: &Scan, room| [0, 1, 4, 30].map(|sparse| scan.part(room, sparse));
+        assert_eq!(parts(&scan, 100), [256, 512, 4096, 4096]);
+        assert_eq!(parts(&scan, 1000), [1000, 2000, 4096, 4096]);
+        scan.technique = Technique::TcpSyn;
+        assert_eq!(parts(&scan, 10), [64, 128, 1024, 4096]);
+    }
+
+    #[test]
+    fn many_ports_need_several_runs_and_slow_ones_sooner() {
+        let check = |timing, n_tcp, n_udp, expected| {
+            let needs = scan(timing, n_tcp, n_udp).needs_several_runs();
+            assert_eq!(needs, expected, "{timing} {n_tcp} {n_udp}");
+        };
+        check(3, 1000, 100, false);
+        check(3, 1001, 0, true);
+        check(5, 0, 101, true);
+        check(2, 62, 62, false);
+        check(2, 63, 0, true);
+        check(0, 1, 0, false);
+        check(0, 2, 0, true);
+    }
+
+    #[test]
     fn what_cannot_fit_is_refused_with_an_estimate_and_what_would_fit() {
         let left = Duration::from_mins(5);
         let check = |scan: &Scan, n_addresses: u128, words: &[&str]| {

@@ -270,3 +270,6 @@ fn first_port(ports: &Selection) -> Option<Place> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
