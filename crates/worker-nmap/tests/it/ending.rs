@@ -7,58 +7,18 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 use testkit::namespaces::{far_side, ip, lab, stage};
-use testkit::process::Program;
+use testkit::process::{Child, Program, all_end, children, children_with};
 use testkit::wait;
 
 use crate::call::{addresses, error, structured, worker, worker_with};
 use crate::network::SOON;
 
-/// Name of a process's program, and its parent; `None` when it has ended.
-fn stat(pid: u32) -> Option<(String, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (name, rest) = stat.split_once(") ")?;
-    let (_, name) = name.split_once('(')?;
-    let mut fields = rest.split(' ');
-    // One that nobody waited for yet has ended all the same.
-    let runs = fields.next() != Some("Z");
-    let parent = fields.next()?.parse().ok()?;
-    runs.then(|| (name.to_owned(), parent))
-}
-
-/// The processes that a process has started, with the names of their programs.
-fn children(parent: u32) -> Vec<(u32, String)> {
-    let pids = fs::read_dir("/proc").unwrap().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let (name, of) = stat(pid)?;
-        (of == parent).then_some((pid, name))
-    })
-    .collect()
-}
+/// How long a scan may go on that nobody wants any more.
+const STOPS: Duration = Duration::from_secs(1);
 
 /// The processes of a scan, once there are some.
-async fn scanning(worker: u32) -> Vec<(u32, String)> {
-    let scan = async || {
-        let found = children(worker);
-        found
-            .iter()
-            .any(|(_, name)| name == "nmap")
-            .then_some(found)
-    };
-    wait::until("nmap runs", SOON, scan).await.unwrap()
-}
-
-async fn all_end(pids: &[(u32, String)]) {
-    let started = Instant::now();
-    let gone = async || {
-        pids.iter()
-            .all(|(pid, _)| stat(*pid).is_none())
-            .then_some(())
-    };
-    wait::until("nmap and its guard end", Duration::from_secs(1), gone)
-        .await
-        .unwrap();
-    assert!(started.elapsed() < Duration::from_secs(1));
+async fn scanning(worker: u32) -> Vec<Child> {
+    children_with(worker, "nmap", SOON).await.unwrap()
 }
 
 /// A scan of every port of an address that never answers: it takes minutes.
@@ -82,7 +42,7 @@ fn a_cancelled_scan_of_all_ports_ends_within_a_second_and_leaves_no_child() {
             processes = scanning(std::process::id()) => processes,
         };
         assert_eq!(processes.len(), 2, "nmap and its guard: {processes:?}");
-        all_end(&processes).await;
+        all_end(&processes, STOPS).await.unwrap();
         let no_child = async || children(std::process::id()).is_empty().then_some(());
         wait::until("no child is left", SOON, no_child)
             .await
@@ -106,7 +66,7 @@ fn a_worker_that_is_killed_leaves_no_nmap() {
             .unwrap();
         let processes = scanning(victim.pid()).await;
         victim.kill_9().unwrap();
-        all_end(&processes).await;
+        all_end(&processes, STOPS).await.unwrap();
     });
 }
 
