@@ -119,6 +119,19 @@ async fn who_joins_waits_for_one_that_is_busy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_joins_does_not_wait_for_one_that_was_counted_and_is_dead() {
+    let gate = Gate::new();
+    let mut peer = Peer::new().await;
+    peer.joins(&gate).await;
+    let began = Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    peer.work.stop().await;
+    peer.site.news().await;
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_nobody_knows_who_joins_too_is_asked_in_the_end() {
     let gate = Gate::new();
     let mut peer = Peer::new().await;

@@ -30,6 +30,8 @@ const HERE_TIME: Duration = Duration::from_millis(500);
 /// How long one of them may take to say that it knows something; then, how long one may take to
 /// tell it.
 const TELL_TIME: Duration = Duration::from_secs(5);
+/// How long nobody says anything before the broker is asked once more whether there is anybody.
+const RECOUNT_TIME: Duration = Duration::from_millis(250);
 /// Questions that are being answered at once; of those for all answers one at a time.
 const QUESTIONS_AT_ONCE: usize = 16;
 /// Answers that are on their way to the broker at once.
@@ -81,7 +83,7 @@ pub(in crate::runtime) async fn catch_up(runtime: &Runtime, queue: &str, control
 
 async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) {
     let memory = &runtime.answers;
-    let n_others = others(runtime).await;
+    let n_others = others(runtime).await.unwrap_or(0);
     if n_others == 0 {
         return;
     }
@@ -100,7 +102,8 @@ async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) 
         return;
     }
     while let Some(until) = heard.waits_until() {
-        let asked = match timeout_at(until, control.next()).await {
+        let look_until = heard.looks_until(until);
+        let asked = match timeout_at(look_until, control.next()).await {
             Ok(None) => break,
             Ok(Some(delivery)) => match reply(&delivery) {
                 Some(Reply::Here(here)) => heard.is_here(here),
@@ -112,6 +115,12 @@ async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) 
                     control::take(runtime, &delivery);
                     None
                 }
+            },
+            // The broker still counts for a moment who has died, this worker before it lost its
+            // connection among them.
+            Err(_) if look_until < until => match others(runtime).await {
+                Some(0) => break,
+                _ => None,
             },
             Err(_) => match heard.last_resort() {
                 None => break,
@@ -173,6 +182,14 @@ impl Heard {
         untold.filter(|_| self.asked_until.is_none())
     }
 
+    /// Until when to wait before a look whether there is anybody at all.
+    fn looks_until(&self, until: Instant) -> Instant {
+        match self.n_here {
+            0 => until.min(Instant::now() + RECOUNT_TIME),
+            _ => until,
+        }
+    }
+
     /// Until when more may come; `None` when all has been heard.
     fn waits_until(&self) -> Option<Instant> {
         match self.asked_until {
@@ -184,12 +201,13 @@ impl Heard {
     }
 }
 
-/// How many there may be to learn from: consumers, of which a process may have several.
-async fn others(runtime: &Runtime) -> u32 {
+/// How many there may be to learn from: consumers, of which a process may have several. `None`
+/// where the broker does not say.
+async fn others(runtime: &Runtime) -> Option<u32> {
     let queue = runtime.names.work_queue(runtime.worker.category());
     match timeout(STEP_TIME, runtime.bus.queue_state(&queue)).await {
-        Ok(Ok(Some(state))) => state.consumers,
-        _ => 0,
+        Ok(Ok(Some(state))) => Some(state.consumers),
+        _ => None,
     }
 }
 
