@@ -11,6 +11,8 @@ use crate::site::{SOON, Site, resident};
 
 /// Memory may grow by so much.
 const GROWTH: f64 = 1.05;
+/// How long a soak takes at least whose figures count.
+const LONG: Duration = Duration::from_mins(1);
 /// How long full load is measured.
 const FULL: Duration = Duration::from_secs(4);
 
@@ -48,7 +50,10 @@ async fn long_load_leaves_neither_memory_nor_queues_nor_channels_own_broker() {
         (worst - 1.0) * 100.0,
         books.p99(),
     ));
-    plan.check("growth of memory", worst, GROWTH);
+    // In seconds processes do no more than warm up.
+    if plan.soak >= LONG {
+        plan.check("growth of memory", worst, GROWTH);
+    }
 }
 
 /// Half of the calls per second that the clients get answered when they do not pause.
