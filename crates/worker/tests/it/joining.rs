@@ -7,7 +7,7 @@ use protocol::Names;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::gate::Gate;
+use crate::gate::{Gate, until};
 use crate::site::{REPLIES, Site, Taking, category, worker};
 
 /// A site with another worker on the bus, which the test plays.
@@ -118,17 +118,32 @@ async fn who_joins_waits_for_one_that_is_busy() {
     assert_eq!(gate.runs(), 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_joins_does_not_wait_for_one_that_was_counted_and_is_dead() {
+/// How long a worker that lost its connection takes until it consumes again, while a consumer is
+/// counted that says nothing.
+async fn time_to_come_back(has_met_another: bool) -> Duration {
     let gate = Gate::new();
-    let mut peer = Peer::new().await;
-    peer.joins(&gate).await;
+    let site = Site::with(worker(1, [gate.tool("hold")])).await;
+    if has_met_another {
+        let hello = json!({ "jsonrpc": "2.0", "method": "opendiscovery/answers/hello",
+            "params": { "instance": "other", "queue": "other" } });
+        let mut other = site.take(&Queue::exclusive("other", Vec::new())).await;
+        let key = site.names.answers_key(&category());
+        site.control(key, &hello).await;
+        assert_eq!(message(&mut other).await.0, "opendiscovery/answers/here");
+    }
+    let _silent = site.take(&Queue::work(&site.names, &category())).await;
+    site.unruly.end_links().await;
     let began = Instant::now();
-    sleep(Duration::from_secs(1)).await;
-    peer.work.stop().await;
-    peer.site.news().await;
-    let waited = began.elapsed();
-    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    until("it to consume", async || site.consumers().await == 2).await;
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_waits_for_one_that_is_silent_only_if_there_ever_was_another() {
+    let alone = time_to_come_back(false).await;
+    assert!(alone < Duration::from_secs(2), "{alone:?}");
+    let in_company = time_to_come_back(true).await;
+    assert!(in_company >= Duration::from_secs(5), "{in_company:?}");
 }
 
 #[tokio::test(start_paused = true)]

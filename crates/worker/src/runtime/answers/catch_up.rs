@@ -27,11 +27,9 @@ use crate::runtime::{Runtime, control};
 
 /// How long the others may take to say that they are there, once one has told what it knows.
 const HERE_TIME: Duration = Duration::from_millis(500);
-/// How long one of them may take to say that it knows something; then, how long one may take to
-/// tell it.
+/// How long one of them may take to say that it knows something, unless there has never been
+/// another one; then, how long one may take to tell it.
 const TELL_TIME: Duration = Duration::from_secs(5);
-/// How long nobody says anything before the broker is asked once more whether there is anybody.
-const RECOUNT_TIME: Duration = Duration::from_millis(250);
 /// Questions that are being answered at once; of those for all answers one at a time.
 const QUESTIONS_AT_ONCE: usize = 16;
 /// Answers that are on their way to the broker at once.
@@ -83,10 +81,6 @@ pub(in crate::runtime) async fn catch_up(runtime: &Runtime, queue: &str, control
 
 async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) {
     let memory = &runtime.answers;
-    let n_others = others(runtime).await.unwrap_or(0);
-    if n_others == 0 {
-        return;
-    }
     let own = Speaker {
         instance: memory.instance().to_owned(),
         queue: queue.to_owned(),
@@ -94,19 +88,42 @@ async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) 
     let Some(hello) = news::message(memory, ANSWERS_HELLO, &own.instance, &own) else {
         return;
     };
-    let mut heard = Heard::new(n_others);
-    if timeout_at(heard.known_until, memory.broadcast(hello))
-        .await
-        .is_err()
-    {
+    let n_others = others(runtime).await;
+    if n_others == 0 {
+        // Who begins in the same moment is to know of this one.
+        let _ = timeout(HERE_TIME, memory.broadcast(hello)).await;
         return;
     }
+    // The broker may still count consumers of a node that has died, this worker's own among them.
+    let patience = if memory.is_alone() {
+        HERE_TIME
+    } else {
+        TELL_TIME
+    };
+    let heard = Heard::new(n_others, patience);
+    // Its confirmation may take long, where a queue is still known whose node has died; those
+    // who are there have it all the same.
+    let said = async {
+        let _ = memory.broadcast(hello).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = said => {}
+        () = listen(runtime, &own, heard, control) => {}
+    }
+}
+
+/// Listens to the others until all has been heard that can be.
+async fn listen(runtime: &Runtime, own: &Speaker, mut heard: Heard, control: &mut Consumer) {
+    let memory = &runtime.answers;
     while let Some(until) = heard.waits_until() {
-        let look_until = heard.looks_until(until);
-        let asked = match timeout_at(look_until, control.next()).await {
+        let asked = match timeout_at(until, control.next()).await {
             Ok(None) => break,
             Ok(Some(delivery)) => match reply(&delivery) {
-                Some(Reply::Here(here)) => heard.is_here(here),
+                Some(Reply::Here(here)) => {
+                    memory.has_met();
+                    heard.is_here(here)
+                }
                 Some(Reply::Told) => {
                     heard.is_told = true;
                     None
@@ -116,19 +133,13 @@ async fn ask_the_others(runtime: &Runtime, queue: &str, control: &mut Consumer) 
                     None
                 }
             },
-            // The broker still counts for a moment who has died, this worker before it lost its
-            // connection among them.
-            Err(_) if look_until < until => match others(runtime).await {
-                Some(0) => break,
-                _ => None,
-            },
             Err(_) => match heard.last_resort() {
                 None => break,
                 other => other,
             },
         };
         if let Some(other) = asked
-            && ask(memory, &own, other).await
+            && ask(memory, own, other).await
         {
             heard.asked_until = Some(Instant::now() + TELL_TIME);
         }
@@ -151,12 +162,12 @@ struct Heard {
 }
 
 impl Heard {
-    fn new(n_others: u32) -> Self {
+    fn new(n_others: u32, patience: Duration) -> Self {
         Self {
             n_others,
             n_here: 0,
             here_until: Instant::now() + HERE_TIME,
-            known_until: Instant::now() + TELL_TIME,
+            known_until: Instant::now() + patience,
             untold: None,
             asked_until: None,
             is_told: false,
@@ -182,14 +193,6 @@ impl Heard {
         untold.filter(|_| self.asked_until.is_none())
     }
 
-    /// Until when to wait before a look whether there is anybody at all.
-    fn looks_until(&self, until: Instant) -> Instant {
-        match self.n_here {
-            0 => until.min(Instant::now() + RECOUNT_TIME),
-            _ => until,
-        }
-    }
-
     /// Until when more may come; `None` when all has been heard.
     fn waits_until(&self) -> Option<Instant> {
         match self.asked_until {
@@ -201,13 +204,12 @@ impl Heard {
     }
 }
 
-/// How many there may be to learn from: consumers, of which a process may have several. `None`
-/// where the broker does not say.
-async fn others(runtime: &Runtime) -> Option<u32> {
+/// How many there may be to learn from: consumers, of which a process may have several.
+async fn others(runtime: &Runtime) -> u32 {
     let queue = runtime.names.work_queue(runtime.worker.category());
     match timeout(STEP_TIME, runtime.bus.queue_state(&queue)).await {
-        Ok(Ok(Some(state))) => Some(state.consumers),
-        _ => None,
+        Ok(Ok(Some(state))) => state.consumers,
+        _ => 0,
     }
 }
 
@@ -251,6 +253,7 @@ pub(super) fn take(memory: &Memory, method: &str, envelope: &Envelope<'_>) -> bo
         _ => return false,
     };
     if let Some(of) = params(envelope).filter(|of: &Speaker| of.instance != memory.instance()) {
+        memory.has_met();
         let question = Question { of, wants_answers };
         if memory.questions.try_send(question).is_err() {
             tracing::debug!("too many workers want to know what was answered");

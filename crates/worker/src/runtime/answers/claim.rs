@@ -44,6 +44,10 @@ pub(in crate::runtime) struct Memory {
     listening: Mutex<Vec<String>>,
     /// What others knew when the first of those began has been told, as far as it was.
     is_told: AtomicBool,
+    /// That has happened before.
+    was_told: AtomicBool,
+    /// Another worker of the category has spoken.
+    has_company: AtomicBool,
     /// One connection at a time asks the others; the next ones wait for what it learns.
     pub(super) asking: tokio::sync::Mutex<()>,
     releases: mpsc::Sender<Message>,
@@ -121,6 +125,8 @@ impl Memory {
             changes: watch::Sender::new(0),
             listening: Mutex::default(),
             is_told: AtomicBool::new(false),
+            was_told: AtomicBool::new(false),
+            has_company: AtomicBool::new(false),
             asking: tokio::sync::Mutex::default(),
             releases,
             questions,
@@ -154,6 +160,17 @@ impl Memory {
 
     pub(super) fn told(&self) {
         self.is_told.store(true, Ordering::Release);
+        self.was_told.store(true, Ordering::Release);
+    }
+
+    /// Another worker of the category has spoken.
+    pub(super) fn has_met(&self) {
+        self.has_company.store(true, Ordering::Release);
+    }
+
+    /// Whether this worker has been here before, and has never heard of another one.
+    pub(super) fn is_alone(&self) -> bool {
+        self.was_told.load(Ordering::Acquire) && !self.has_company.load(Ordering::Acquire)
     }
 
     /// A control queue on which this process listens.
