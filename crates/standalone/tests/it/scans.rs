@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use crate::site::{Running, SOON, Session, Site, legacy};
+use crate::site::{READY, Running, SOON, Session, Site, legacy};
 
 /// How long a cancelled scan may go on.
 const STOPS: Duration = Duration::from_secs(1);
@@ -207,16 +207,16 @@ async fn walk_and_table_and_inventory_say_how_far_they_are() {
         "community": COMMUNITY });
     let created = gateway.call("snmp_create_session", options.clone()).await;
     let session = &created["result"]["structuredContent"]["sessionId"];
-    let walk = json!({ "sessionId": session, "oid": "1.3.6.1.2.1", "limit": 10_000 });
+    let walk = json!({ "sessionId": session, "oid": "1.3.6.1.2.1.2" });
     let table = json!({ "sessionId": session, "oid": "ifTable" });
     for (tool, arguments, said) in [
-        ("snmp_walk", walk, " values, at 1.3.6.1.2.1."),
+        ("snmp_walk", walk, " values, at 1.3.6.1.2.1.2."),
         ("snmp_table", table, " values of ifTable"),
         ("snmp_device_inventory", options, "reading "),
     ] {
         let reply = gateway
             .client()
-            .send(&watched(tool, &arguments), SOON)
+            .send(&watched(tool, &arguments), READY)
             .await;
         let messages = reply.unwrap().messages;
         let answer = messages.last().unwrap();

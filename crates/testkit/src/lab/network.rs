@@ -13,8 +13,7 @@ use crate::process::Program;
 
 /// The fastest spanning tree that the kernel allows: 4 s from a new port to one that forwards.
 /// The times are in hundredths of a second.
-const BRIDGE: &str =
-    "link add br0 type bridge stp_state 1 forward_delay 200 hello_time 100 max_age 600";
+const SPANNING_TREE: &str = "stp_state 1 forward_delay 200 hello_time 100 max_age 600";
 
 /// Builds everything in the namespace of this process, which becomes the manager, and in new
 /// ones.
@@ -119,7 +118,12 @@ fn inside(wiring: &Wiring, number: usize) -> Result<String> {
     let is_switch = node.kind == Kind::Switch;
     let mut script = "link set lo up\n".to_owned();
     if is_switch {
-        writeln!(script, "{BRIDGE}")?;
+        // An address of its own. A bridge would take that of a port, from which LLDP is sent even
+        // while the spanning tree blocks it: neighbours would learn the wrong way to the switch.
+        writeln!(
+            script,
+            "link add br0 address 02:4c:41:42:00:{number:02x} type bridge {SPANNING_TREE}"
+        )?;
     }
     for end in wiring
         .cables
