@@ -119,22 +119,7 @@ pub(crate) async fn crawl(context: &Context, plan: Plan) -> Visited {
         .deadline()
         .checked_sub(RESERVE)
         .unwrap_or_else(Instant::now);
-    let mut crawl = Crawl {
-        context: context.clone(),
-        end,
-        tasks: JoinSet::new(),
-        waiting: VecDeque::new(),
-        swept: HashSet::new(),
-        found: HashSet::new(),
-        again: HashSet::new(),
-        seen: HashSet::new(),
-        n_named: 0,
-        asked: HashMap::new(),
-        held: Vec::new(),
-        n_done: 0,
-        visited: Visited::default(),
-        plan,
-    };
+    let mut crawl = Crawl::new(context.clone(), end, plan);
     crawl.search().await;
     for seed in std::mem::take(&mut crawl.plan.seeds) {
         crawl.enlist(seed);
@@ -147,6 +132,26 @@ pub(crate) async fn crawl(context: &Context, plan: Plan) -> Visited {
 }
 
 impl Crawl {
+    /// One that has not begun, and ends then.
+    fn new(context: Context, end: Instant, plan: Plan) -> Self {
+        Self {
+            context,
+            plan,
+            end,
+            tasks: JoinSet::new(),
+            waiting: VecDeque::new(),
+            swept: HashSet::new(),
+            found: HashSet::new(),
+            again: HashSet::new(),
+            seen: HashSet::new(),
+            n_named: 0,
+            asked: HashMap::new(),
+            held: Vec::new(),
+            n_done: 0,
+            visited: Visited::default(),
+        }
+    }
+
     /// Finds who answers in the range, in half of the time at most.
     async fn search(&mut self) {
         let now = Instant::now();

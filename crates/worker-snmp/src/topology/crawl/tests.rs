@@ -325,22 +325,8 @@ fn with_neighbours(n_neighbours: u16) -> Device {
 }
 
 fn idle(context: Context, plan: Plan) -> Crawl {
-    Crawl {
-        end: context.deadline(),
-        context,
-        plan,
-        tasks: JoinSet::new(),
-        waiting: VecDeque::new(),
-        swept: HashSet::new(),
-        found: HashSet::new(),
-        again: HashSet::new(),
-        seen: HashSet::new(),
-        n_named: 0,
-        asked: HashMap::new(),
-        held: Vec::new(),
-        n_done: 0,
-        visited: Visited::default(),
-    }
+    let end = context.deadline();
+    Crawl::new(context, end, plan)
 }
 
 #[tokio::test]
