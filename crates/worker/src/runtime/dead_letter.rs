@@ -28,6 +28,9 @@ const STOPS: &str = "the worker stops, and its dead letter was not taken";
 const PATIENCE: Duration = Duration::from_mins(10);
 /// How long the broker may take for what the caller is told.
 const TELL_TIME: Duration = Duration::from_secs(10);
+/// How long a worker that stops waits for the broker to confirm a letter that is on its way: given
+/// back before that, its call would become a second letter elsewhere.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
 /// Pause before the second attempt; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause between two attempts.
@@ -168,9 +171,14 @@ async fn bury(runtime: &Runtime, letter: &Message) -> Result<(), String> {
         let publish = Publish::to_queue(runtime.names.dead_queue(), letter.clone());
         // While the broker has raised an alarm the letter waits in the bus: another copy of it
         // would wait there too.
+        let stopped = async {
+            runtime.stop.cancelled().await;
+            sleep(LAST_CHANCE).await;
+        };
         let published = tokio::select! {
-            () = runtime.stop.cancelled() => return Err(STOPS.to_owned()),
+            biased;
             published = timeout_at(until, runtime.bus.publish(publish)) => published,
+            () = stopped => return Err(STOPS.to_owned()),
         };
         let fault = match published {
             Ok(Ok(())) => return Ok(()),

@@ -262,3 +262,23 @@ async fn a_worker_that_stops_gives_back_a_call_whose_letter_is_refused() {
     site.ended().await.unwrap();
     assert_eq!(site.queued().await, 1);
 }
+
+async fn check_stopped_before_the_confirmation(late: Duration, goes_back: u32) {
+    let mut site = Site::new().await;
+    poisoned(&site, site.request("a", "hold", &json!({}))).await;
+    let unruly = Unruly::new(&site.memory);
+    *unruly.confirms_letters_after.lock().unwrap() = late;
+    site.start_on(lab::worker(), unruly).await;
+    site.reply().await;
+    letter(&site).await;
+    site.process.shutdown.cancel();
+    site.ended().await.unwrap();
+    assert_eq!(site.queued().await, goes_back, "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_waits_for_the_confirmation_of_a_letter_that_is_on_its_way() {
+    check_stopped_before_the_confirmation(Duration::from_secs(1), 0).await;
+    // Its broker may be in trouble for long.
+    check_stopped_before_the_confirmation(Duration::from_mins(5), 1).await;
+}

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bus::memory::MemoryBus;
@@ -24,6 +25,8 @@ pub(crate) struct Unruly {
     pub(crate) release: Semaphore,
     /// Dead letters are refused, so many times.
     pub(crate) refuses_letters: AtomicUsize,
+    /// Dead letters are taken, and confirmed so much later.
+    pub(crate) confirms_letters_after: Mutex<Duration>,
     /// The broker says that the queue has no consumer.
     pub(crate) forgets_consumers: AtomicBool,
     pub(crate) links: AtomicUsize,
@@ -49,6 +52,7 @@ impl Unruly {
             holds_replies: AtomicBool::new(false),
             release: Semaphore::new(0),
             refuses_letters: AtomicUsize::new(0),
+            confirms_letters_after: Mutex::default(),
             forgets_consumers: AtomicBool::new(false),
             links: AtomicUsize::new(0),
             is_dead: AtomicBool::new(false),
@@ -91,6 +95,10 @@ impl Bus for Unruly {
                 self.refuses_letters.store(left - 1, Ordering::SeqCst);
                 return Err(PublishError::Busy(publish.routing_key));
             }
+            let late = *self.confirms_letters_after.lock().unwrap();
+            let taken = self.memory.publish(publish).await;
+            tokio::time::sleep(late).await;
+            return taken;
         }
         self.memory.publish(publish).await
     }
