@@ -93,34 +93,42 @@ pub fn notification(method: &str, params: &impl Serialize) -> Result<Vec<u8>, se
 /// The result of `tools/call` in the shape of revision 2026-07-28.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CallToolResult {
+pub struct CallToolResult<'a, T> {
     result_type: &'static str,
-    content: Vec<Value>,
-    structured_content: Value,
+    content: [Text<'a>; 1],
+    structured_content: T,
     is_error: bool,
 }
 
-impl CallToolResult {
+#[derive(Debug, Clone, Serialize)]
+struct Text<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    text: &'a str,
+}
+
+impl<'a, T> CallToolResult<'a, T> {
     /// A tool's output: an object, with a text for people and models.
-    #[must_use]
-    pub fn ok(text: &str, structured_content: Value) -> Self {
+    pub fn ok(text: &'a str, structured_content: T) -> Self {
         Self::new(text, structured_content, false)
     }
 
-    /// A tool's failure.
-    #[must_use]
-    pub fn error(error: &ToolError) -> Self {
-        Self::new(&error.to_string(), json!({ "error": error }), true)
-    }
-
-    fn new(text: &str, structured_content: Value, is_error: bool) -> Self {
-        let content = vec![json!({ "type": "text", "text": text })];
+    fn new(text: &'a str, structured_content: T, is_error: bool) -> Self {
+        let kind = "text";
         Self {
             result_type: "complete",
-            content,
+            content: [Text { kind, text }],
             structured_content,
             is_error,
         }
+    }
+}
+
+impl<'a> CallToolResult<'a, Value> {
+    /// A tool's failure, with its text.
+    #[must_use]
+    pub fn error(text: &'a str, error: &ToolError) -> Self {
+        Self::new(text, json!({ "error": error }), true)
     }
 }
 

@@ -169,7 +169,8 @@ fn failed(error: &ToolError, about: &About) -> (Outcome, Result<Box<RawValue>, R
         if is_late { Outcome::Timeout } else { otherwise }
     };
     if about.method == method::TOOLS_CALL {
-        let body = to_raw_value(&CallToolResult::error(error)).map_err(|error| unwritten(&error));
+        let body = to_raw_value(&CallToolResult::error(&error.to_string(), error))
+            .map_err(|error| unwritten(&error));
         return (outcome(Outcome::ToolError), body);
     }
     let code = if is_late {

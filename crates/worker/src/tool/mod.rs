@@ -23,7 +23,6 @@ use crate::call::Prepared;
 use crate::{Answers, Context, Stop};
 use arguments::Arguments;
 pub use content::ToolContent;
-use output::Output;
 use schema::Schemas;
 use stored::Replay;
 
@@ -82,7 +81,7 @@ impl Tool {
                 async move {
                     let arguments = arguments::read::<A>(value, &schemas.input)?;
                     let result = run(context, arguments).await.map_err(Into::into)?;
-                    Output::of(&result)?.into_result(name, format, &schemas)
+                    output::of(&result, name, format, &schemas)
                 }
                 .boxed()
             };

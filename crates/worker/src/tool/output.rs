@@ -1,7 +1,9 @@
+use protocol::json::reject_duplicate_keys;
 use protocol::response::CallToolResult;
-use protocol::{ErrorCode, ToolError};
+use protocol::{Error, ErrorCode, ToolError};
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Summary;
 use super::arguments::Format;
@@ -9,47 +11,60 @@ use super::schema::Schemas;
 use crate::Stop;
 use crate::call::{Written, written};
 
-/// What a tool gave back.
-#[derive(Debug)]
-pub(super) struct Output {
-    structured: Value,
-    summary: String,
+/// The result of `tools/call` of a typed tool, written from what it gave back without a tree of it
+/// in between, which would take longer than all else for a large one.
+///
+/// The schema comes from the same type, so builds for release leave the check to those for tests
+/// (docs/decisions/0033-results-are-written-once.md).
+pub(super) fn of<O: Serialize + Summary>(
+    result: &O,
+    tool: &str,
+    format: Format,
+    schemas: &Schemas,
+) -> Result<Written, Stop> {
+    let structured = text(result)?;
+    if cfg!(debug_assertions) {
+        check_written(&structured, tool, schemas)?;
+    }
+    with_text(&structured, &result.summary(), format)
 }
 
-impl Output {
-    pub(super) fn of<O: Serialize + Summary>(result: &O) -> Result<Self, ToolError> {
-        let structured = serde_json::to_value(result).map_err(|error| {
-            tracing::error!(%error, "a tool's result cannot be written as JSON");
-            fault("its result cannot be written as JSON")
-        })?;
-        let summary = result.summary();
-        Ok(Self {
-            structured,
-            summary,
-        })
-    }
+/// What an earlier run gave back, maybe of an earlier version of the tool.
+pub(super) fn stored(
+    structured: &Value,
+    summary: &str,
+    tool: &str,
+    format: Format,
+    schemas: &Schemas,
+) -> Result<Written, Stop> {
+    check(structured, tool, schemas)?;
+    with_text(&text(structured)?, summary, format)
+}
 
-    /// What an earlier run gave back.
-    pub(super) fn stored(structured: Value, summary: String) -> Self {
-        Self {
-            structured,
-            summary,
-        }
-    }
+fn text(result: &impl Serialize) -> Result<Box<RawValue>, ToolError> {
+    to_raw_value(result).map_err(|error| {
+        tracing::error!(%error, "a tool's result cannot be written as JSON");
+        fault("its result cannot be written as JSON")
+    })
+}
 
-    /// The result of `tools/call`; refused if it does not keep what its schema promises.
-    pub(super) fn into_result(
-        self,
-        tool: &str,
-        format: Format,
-        schemas: &Schemas,
-    ) -> Result<Written, Stop> {
-        check(&self.structured, tool, schemas)?;
-        written(&match format {
-            Format::Markdown => CallToolResult::ok(&self.summary, self.structured),
-            Format::Json => CallToolResult::ok(&self.structured.to_string(), self.structured),
-        })
-    }
+fn with_text(structured: &RawValue, summary: &str, format: Format) -> Result<Written, Stop> {
+    let text = match format {
+        Format::Markdown => summary,
+        Format::Json => structured.get(),
+    };
+    written(&CallToolResult::ok(text, structured))
+}
+
+fn check_written(structured: &RawValue, tool: &str, schemas: &Schemas) -> Result<(), ToolError> {
+    let text = structured.get();
+    let read = reject_duplicate_keys(text)
+        .and_then(|()| serde_json::from_str(text).map_err(Error::NotJson));
+    let structured: Value = read.map_err(|error| {
+        tracing::error!(tool, %error, "a tool's result is not good JSON");
+        fault("its result is not good JSON")
+    })?;
+    check(&structured, tool, schemas)
 }
 
 /// Refuses a result that does not keep what its schema promises.

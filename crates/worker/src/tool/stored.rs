@@ -8,7 +8,7 @@ use protocol::response::RpcError;
 use protocol::{ErrorCode, ToolError};
 
 use super::arguments::Arguments;
-use super::output::{Output, fault};
+use super::output::{self, fault};
 use super::schema::Schemas;
 use crate::answers::{Kept, reused};
 use crate::call::{Prepared, Written};
@@ -32,7 +32,7 @@ pub(super) fn output(
         return Err(of_another_kind());
     };
     let format = Arguments::parse(arguments, schemas)?.format;
-    Output::stored(structured, summary).into_result(tool, format, schemas)
+    output::stored(&structured, &summary, tool, format, schemas)
 }
 
 /// The result of a raw tool.
