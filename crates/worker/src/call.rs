@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use service::Outcome;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::notifications::Notifications;
@@ -56,19 +57,21 @@ impl Call<'_> {
         let cancellation = context.cancellation().clone();
         // Whatever the handler started beside itself ends with the call.
         let _over = cancellation.clone().drop_guard();
-        let mut task = JoinSet::new();
         let run = async move { prepared(context).await };
-        task.spawn(run.in_current_span());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the task ends with its handle, and a set for each call costs more"
+        )]
+        let task = AbortOnDropHandle::new(tokio::spawn(run.in_current_span()));
         let joined = tokio::select! {
             biased;
             () = cancellation.cancelled() => return Ended::Cancelled,
-            joined = timeout_at(deadline, task.join_next()) => joined,
+            joined = timeout_at(deadline, task) => joined,
         };
         let error = match joined {
-            Ok(Some(Ok(Ok(result)))) => return Ended::Done(result),
-            Ok(Some(Ok(Err(stop)))) => return Ended::Stopped(stop),
-            Ok(Some(Err(error))) => self.panicked(&error),
-            Ok(None) => ToolError::new(ErrorCode::Internal, format!("{} did not run", self.about)),
+            Ok(Ok(Ok(result))) => return Ended::Done(result),
+            Ok(Ok(Err(stop))) => return Ended::Stopped(stop),
+            Ok(Err(error)) => self.panicked(&error),
             Err(_) => self.late(started),
         };
         Ended::Stopped(Stop::Failed(error))

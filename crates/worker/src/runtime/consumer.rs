@@ -57,7 +57,8 @@ pub(super) async fn session(
             delivery = deliveries.next() => {
                 let delivery = delivery.ok_or_else(|| ended("the work queue is gone"))?;
                 runtime.taken.note(&delivery.message);
-                calls.spawn(handle(Arc::clone(&seat), delivery));
+                // Large as it is, it would be copied each time its task is moved.
+                calls.spawn(Box::pin(handle(Arc::clone(&seat), delivery)));
             }
             // Without anything to do it turns all the same.
             _ = turn.tick() => {}
