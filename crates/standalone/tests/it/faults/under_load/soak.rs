@@ -25,10 +25,17 @@ async fn long_load_leaves_neither_memory_nor_queues_nor_channels_own_broker() {
     let target = answering().await;
     let load = half_load(&fleet, &target).await;
     // What the processes keep for good they take while they warm up. Last are the buffers of a
-    // connection that carries nothing but acknowledgements one way: 2 MiB, and 21 bytes a call.
-    let warm_up = plan.soak / 3;
-    let ((), books) = load.during(&fleet.url(), &target, sleep(warm_up)).await;
-    books.balance(load.deadline, &target, Allowed::default());
+    // connection that carries nothing but acknowledgements one way: 2 MiB, and 21 bytes for a call
+    // or for many at once. So it is calls that count, and they come as fast as they can.
+    let warming = Load {
+        n_clients: 2 * load.n_clients,
+        pace: Duration::ZERO,
+        ..load.clone()
+    };
+    let warm_up = sleep(plan.soak / 3);
+    let ((), books) = warming.during(&fleet.url(), &target, warm_up).await;
+    books.balance(warming.deadline, &target, Allowed::default());
+    println!("warm-up: {} calls", books.entries.len());
     let held = held(&site, &node).await;
     let memory: Vec<u32> = fleet.all().map(resident).collect();
 
