@@ -49,7 +49,6 @@ pub(super) async fn session(
             biased;
             () = runtime.stop.cancelled() => break,
             _ = renew.changed() => return Err(ended("the broker knows no consumer")),
-            Some(joined) = calls.join_next() => whole(joined)?,
             message = control.next() => {
                 let message = message.ok_or_else(|| ended("the control queue is gone"))?;
                 control::take(&runtime, &message);
@@ -59,9 +58,10 @@ pub(super) async fn session(
                 runtime.taken.note(&delivery.message);
                 // Large as it is, it would be copied each time its task is moved.
                 calls.spawn(Box::pin(handle(Arc::clone(&seat), delivery)));
+                over(&mut calls)?;
             }
             // Without anything to do it turns all the same.
-            _ = turn.tick() => {}
+            _ = turn.tick() => over(&mut calls)?,
         }
     }
     drop(pulse);
@@ -131,6 +131,14 @@ async fn give_back(delivery: &Delivery) {
     if let Err(error) = delivery.requeue().await {
         tracing::debug!(%error, "the broker takes the delivery back by itself");
     }
+}
+
+/// Forgets the calls that are over. Nothing waits for that, so that the end of a call wakes nobody.
+fn over(calls: &mut JoinSet<()>) -> Result<(), Error> {
+    while let Some(joined) = calls.try_join_next() {
+        whole(joined)?;
+    }
+    Ok(())
 }
 
 /// A task that panicked has not settled its delivery; a new link gives it back.
