@@ -6,6 +6,7 @@ use testkit::rabbitmq::Node;
 use testkit::wait;
 use tokio::time::sleep;
 
+use super::load::Tool;
 use super::{Allowed, Fleet, Load, Outcome, Plan, answering};
 use crate::site::{SOON, Site, resident};
 
@@ -26,9 +27,11 @@ async fn long_load_leaves_neither_memory_nor_queues_nor_channels_own_broker() {
     let load = half_load(&fleet, &target).await;
     // What the processes keep for good they take while they warm up. Last are the buffers of a
     // connection that carries nothing but acknowledgements one way: 2 MiB, and 21 bytes for a call
-    // or for many at once. So it is calls that count, and they come as fast as they can.
+    // or for many at once. So it is calls that count: they come as fast as they can, and as many to
+    // one worker as to the other.
     let warming = Load {
         n_clients: 2 * load.n_clients,
+        tools: vec![Tool::Fetch, Tool::Once],
         pace: Duration::ZERO,
         ..load.clone()
     };
