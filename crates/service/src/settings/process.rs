@@ -62,6 +62,10 @@ impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // Names of targets are such, and the levels too: anything else would never match.
+        if !text.is_ascii() {
+            return Err("a directive has ASCII characters only".to_owned());
+        }
         if text.contains('[') {
             return Err("spans and their fields cannot be chosen, only targets".to_owned());
         }
@@ -97,7 +101,14 @@ mod tests {
         for text in ["info", "warn,bus=debug", "gateway::http=trace", "off"] {
             assert!(text.parse::<LogFilter>().is_ok(), "{text}");
         }
-        for text in ["info,bus=loud", "a=b=c", "gateway[call]=trace"] {
+        let spans = "gateway[call]=trace";
+        for text in [
+            "info,bus=loud",
+            "a=b=c",
+            " \u{e02}\u{16eba}=",
+            "é=info",
+            spans,
+        ] {
             assert!(text.parse::<LogFilter>().is_err(), "{text}");
         }
     }
