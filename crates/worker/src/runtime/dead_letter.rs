@@ -169,12 +169,12 @@ async fn bury(runtime: &Runtime, letter: &Message) -> Result<(), String> {
     let mut pause = FIRST_PAUSE;
     loop {
         let publish = Publish::to_queue(runtime.names.dead_queue(), letter.clone());
-        // While the broker has raised an alarm the letter waits in the bus: another copy of it
-        // would wait there too.
         let stopped = async {
             runtime.stop.cancelled().await;
             sleep(LAST_CHANCE).await;
         };
+        // While the broker has raised an alarm the letter waits in the bus: another copy of it
+        // would wait there too.
         let published = tokio::select! {
             biased;
             published = timeout_at(until, runtime.bus.publish(publish)) => published,

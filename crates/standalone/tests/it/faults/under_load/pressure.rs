@@ -56,23 +56,23 @@ fn check(plan: &Plan, books: &Books, target: &Target, allowed: Allowed, ends: &E
     assert_eq!(n_refused, 0, "calls are refused when it is over");
 }
 
-/// Waits until calls have room again, then lets the load go on.
-async fn until_room(url: &str, target: &Target, over: Instant) -> (Ends, Books) {
+/// Waits until calls have room again, then lets the load go on; `books` get the calls that try it.
+async fn until_room(url: &str, target: &Target, over: Instant, books: &mut Books) -> Ends {
     let one = Load {
         n_clients: 1,
         ..Load::fetches()
     };
-    let mut books = Books::default();
     let room = async || {
         let ((), probes) = one.during(url, target, calm()).await;
         let has_room = probes.count(Outcome::Busy) == 0;
         books.entries.extend(probes.entries);
         has_room.then(Instant::now)
     };
-    let has_room = wait::until("calls have room again", SOON, room).await;
+    let has_room = wait::until("calls have room again", SOON, room)
+        .await
+        .unwrap();
     sleep(LASTS).await;
-    let has_room = has_room.unwrap();
-    (Ends { over, has_room }, books)
+    Ends { over, has_room }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,8 +116,7 @@ async fn stand_still(worker: &Running, url: &str, target: &Target) -> (Ends, Boo
         Instant::now()
     };
     let (over, mut crowded) = crowd().during(url, target, still).await;
-    let (ends, probes) = until_room(url, target, over).await;
-    crowded.entries.extend(probes.entries);
+    let ends = until_room(url, target, over, &mut crowded).await;
     (ends, crowded)
 }
 
@@ -158,8 +157,7 @@ async fn alarmed_broker_refuses_at_once_and_recovers_by_itself_own_broker() {
                 // The clients that there are may all wait for calls that the broker has confirmed.
                 let alarmed = alarmed(&node, &alarm);
                 let (over, mut newcomers) = load.during(&url, &target, alarmed).await;
-                let (ends, probes) = until_room(&url, &target, over).await;
-                newcomers.entries.extend(probes.entries);
+                let ends = until_room(&url, &target, over, &mut newcomers).await;
                 (ends, newcomers)
             };
             let ((ends, newcomers), mut books) = load.during(&url, &target, fault).await;
